@@ -1,0 +1,89 @@
+"""``quincunx bench``: how good and how dear is a method on problems whose answers are known?"""
+
+import os
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from quincunx.cli.console import emit, tabulate
+from quincunx.cli.options import Budget, Json, Method, Seed
+from quincunx.errors import UsageError
+
+
+class Suite(StrEnum):
+    """The benchmarks there are."""
+
+    sbibm = "sbibm"
+
+
+def bench(
+    suite: Annotated[Suite, typer.Argument(help="Which benchmark; sbibm is that of 2101.04653.")],
+    task: Annotated[str, typer.Option("--task", help="A task of the benchmark, several with commas, or all.")] = "two_moons",
+    method: Method = "npe",
+    budget: Budget = 10_000,
+    observations: Annotated[
+        str, typer.Option("--observations", help="Which of the ten: 1, 1-3, 1,4,7 or all.")
+    ] = "1-3",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads for computing; set before JAX starts.")] = 1,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Measure a method: C2ST and CPU seconds."""
+    numbers = parse_observations(observations)
+    _limit_threads(threads)
+    from quincunx.bench import TASKS, measure
+    from quincunx.cli.progress import progress
+
+    names = TASKS if task == "all" else task.split(",")
+    found = []
+    for name in names:
+        with progress(f"{name}: training") as tell:
+            found.append(measure(name, method, budget, observations=numbers, seed=seed, progress=tell))
+    if json:
+        documents = [measurement.as_dict() for measurement in found]
+        emit(documents[0] if len(documents) == 1 else {"measurements": documents})
+        return
+    tabulate(
+        ["task", "method", "budget", "C2ST", "standard error", "epochs", "train CPU s", "sample CPU s"],
+        [
+            [
+                one.task,
+                one.method,
+                one.budget,
+                round(one.mean, 3),
+                round(one.standard_error, 3) if len(one.c2st) > 1 else None,
+                one.epochs,
+                round(one.training_cpu, 1),
+                round(sum(one.sampling_cpu) / len(one.sampling_cpu), 2),
+            ]
+            for one in found
+        ],
+    )
+
+
+def parse_observations(text: str) -> tuple[int, ...]:
+    """Numbers of observations from text.
+
+    >>> parse_observations("1-3"), parse_observations("2,5"), len(parse_observations("all"))
+    ((1, 2, 3), (2, 5), 10)
+    """
+    if text == "all":
+        return tuple(range(1, 11))
+    numbers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            numbers += range(int(first), int(last or first) + 1)
+    except ValueError as error:
+        raise UsageError(f"got --observations {text}; write 1, 1-3, 1,4,7 or all") from error
+    if not numbers or min(numbers) < 1 or max(numbers) > 10:
+        raise UsageError(f"got --observations {text}; there are ten, numbered 1 to 10")
+    return tuple(numbers)
+
+
+def _limit_threads(threads: int) -> None:
+    # XLA reads these once, when it starts; process CPU seconds are comparable only with the number of threads fixed.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    flags = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'} intra_op_parallelism_threads={threads}"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()

@@ -1,0 +1,92 @@
+"""``quincunx demo``: the main job on a worked problem, from simulations to a checked answer beside the known one."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from quincunx.cli.console import emit, say, tabulate
+from quincunx.cli.exits import CHECK_FAILED
+from quincunx.cli.options import Budget, Json, Method, Resume, Seed
+
+
+def demo(
+    name: Annotated[str, typer.Argument(help="A gallery problem.")] = "boarding_school",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Directory to write into; NAME or NAME-2, ... if left out.", file_okay=False)
+    ] = None,
+    method: Method = "npe",
+    budget: Budget = 10_000,
+    simulations: Annotated[int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")] = 300,
+    seed: Seed = 0,
+    resume: Resume = False,
+    json: Json = False,
+) -> None:
+    """Run a worked problem, check it, write a report.
+
+    Simulates, trains, infers, draws the reference posterior where there is one, and checks. Exit code 3 if a check fails.
+    """
+    from quincunx.cli.checking import run_checks
+    from quincunx.cli.folder import RunFolder, first_free
+    from quincunx.cli.job import run_job, save_reference
+    from quincunx.cli.page import write_page
+    from quincunx.cli.source import read_source
+    from quincunx.errors import UsageError
+    from quincunx.infer.method import method_named
+
+    method_named(method)
+    source = read_source(name)
+    if source.problem is None:
+        raise UsageError(f"{name} is a file; demo runs a gallery problem by name, and your own goes to: quincunx infer {name}")
+    where = first_free(source.name) if out is None else out
+    options: dict[str, Any] = {
+        "source": name,
+        "sha256": None,
+        "data": None,
+        "observation": 1,
+        "method": method,
+        "budget": budget,
+        "draws": 10_000,
+        "seed": seed,
+    }
+    folder = RunFolder.begin(where, options=options, resume=resume)
+    say(f"{source.problem.title}: {budget:,} simulations, method {method}, into {where}")
+    again = f"quincunx demo {name} --out {where} --method {method} --budget {budget} --seed {seed} --resume"
+    answer = run_job(
+        folder, source, source.problem.observation(1), method=method, budget=budget, draws=10_000, seed=seed, resume=again
+    )
+    say("drawing the reference posterior")
+    has_reference = save_reference(folder, source, 1)
+    say(f"checking with {simulations:,} fresh simulations")
+    report = run_checks(folder, source, answer.posterior, n=simulations, seed=seed)
+    folder.note(status="done")
+    write_page(folder, source, answer.posterior)
+    if json:
+        emit(
+            {
+                "out": str(where),
+                "summary": answer.summary.to_dict(),
+                "warnings": folder.record["warnings"],
+                "checks": report.to_dict(),
+                "report": str(folder.report),
+            }
+        )
+    else:
+        typer.echo(repr(answer.summary))
+        if has_reference:
+            tabulate(["parameter", "mean", "reference", "sd", "reference sd"], _beside(folder, answer))
+        typer.echo(repr(report))
+        say(f"open {folder.report.resolve()}")
+    if report.status == "fail":
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _beside(folder: Any, answer: Any) -> list[list[Any]]:
+    import numpy as np
+
+    reference = np.loadtxt(folder.reference, delimiter=",", skiprows=1, ndmin=2)
+    columns = answer.posterior.prior.columns
+    return [
+        [name, float(a.mean()), float(b.mean()), float(a.std()), float(b.std())]
+        for name, a, b in zip(columns, answer.draws.T, reference.T)
+    ]

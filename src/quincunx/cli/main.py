@@ -1,0 +1,60 @@
+"""The door of the command line: which verbs there are."""
+
+import sys
+
+import typer
+
+from quincunx._version import __version__
+from quincunx.cli.bench import bench
+from quincunx.cli.check import check
+from quincunx.cli.demo import demo
+from quincunx.cli.doctor import doctor
+from quincunx.cli.exits import guarded
+from quincunx.cli.infer import infer
+from quincunx.cli.list import list_problems
+from quincunx.cli.report import report
+from quincunx.cli.simulate import simulate
+
+_HELP = """From a simulator and an observation to a checked answer.
+
+Answers go to stdout, progress and warnings to stderr. Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 a check failed,
+4 interrupted and resumable."""
+
+app = typer.Typer(
+    name="quincunx",
+    help=_HELP,
+    no_args_is_help=True,
+    # Plain help: the framed one costs as much time again as everything else.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for name, verb in (
+    ("list", list_problems),
+    ("demo", demo),
+    ("simulate", simulate),
+    ("infer", infer),
+    ("check", check),
+    ("report", report),
+    ("bench", bench),
+    ("doctor", doctor),
+):
+    app.command(name)(guarded(verb))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"quincunx {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_version, is_eager=True),
+) -> None:
+    """Options that stand before any verb."""
+
+
+def main() -> None:
+    """Run the command line; the exit code says how it ended."""
+    app(prog_name="quincunx")

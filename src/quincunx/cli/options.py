@@ -1,0 +1,19 @@
+"""The options that several verbs share, so that a flag means one thing everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Source = Annotated[
+    str, typer.Argument(metavar="NAME|FILE.py", help="A gallery problem by name, or a Python file that defines a simulator.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Every random number follows from this integer.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for machines.")]
+Out = Annotated[Path, typer.Option("--out", help="Directory to write into; new or empty.", file_okay=False)]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted run left in --out.")]
+Budget = Annotated[int, typer.Option("--budget", min=1, help="How many simulations to spend.")]
+Method = Annotated[
+    str, typer.Option("--method", help="npe, nle, nre, ratio, fmpe, npse, or auto to have one chosen for the problem.")
+]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `quincunx infer` wrote.")]

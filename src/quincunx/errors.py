@@ -1,0 +1,185 @@
+"""Every way to be refused or warned, by name.
+
+Each message says what was got, what was expected and what to do about it. Nothing here imports anything heavy, so that the
+command line can catch these classes without loading JAX.
+"""
+
+__all__ = [
+    "AllSimulationsFailed",
+    "BatchAxisError",
+    "CalibrationWarning",
+    "ConstantColumnWarning",
+    "CorruptFile",
+    "DataFileError",
+    "FailureWarning",
+    "FewSimulationsWarning",
+    "Interrupted",
+    "InvalidSimulations",
+    "MissingExtra",
+    "MisspecificationWarning",
+    "NameMismatch",
+    "NoTruth",
+    "NonFiniteObservation",
+    "OutputNotEmpty",
+    "PromotionWarning",
+    "QuincunxError",
+    "QuincunxWarning",
+    "SamplerWarning",
+    "SchemaTooNew",
+    "ShapeMismatch",
+    "SimulatorError",
+    "TooFewSimulations",
+    "UnknownKind",
+    "UnknownMethod",
+    "UnknownProblem",
+    "UnsafeFile",
+    "UnsupportedPrior",
+    "UsageError",
+]
+
+
+class QuincunxError(Exception):
+    """Anything Quincunx refuses.
+
+    >>> str(NameMismatch("got 'a'; expected 'b'; rename it"))
+    "got 'a'; expected 'b'; rename it"
+    >>> issubclass(NameMismatch, QuincunxError)
+    True
+    """
+
+
+class NameMismatch(QuincunxError):
+    """Names of parameters, observables, columns or settings that do not agree."""
+
+
+class ShapeMismatch(QuincunxError):
+    """An array whose shape or dtype is not the one expected."""
+
+
+class BatchAxisError(QuincunxError):
+    """A simulator that mixes up its batch axis: wrong leading length, or one simulation's answer depending on its neighbours."""
+
+
+class NonFiniteObservation(QuincunxError):
+    """An observation that holds NaN or infinity."""
+
+
+class UnsupportedPrior(QuincunxError):
+    """A prior that is discrete, has no known map to unconstrained space, or cannot be written down."""
+
+
+class AllSimulationsFailed(QuincunxError):
+    """Not a single simulation gave a finite outcome."""
+
+
+class SimulatorError(QuincunxError):
+    """A simulator that cannot be called, or that raises wherever it is called."""
+
+
+class TooFewSimulations(QuincunxError):
+    """Fewer simulations than anything can be learned from."""
+
+
+class InvalidSimulations(QuincunxError):
+    """Failed simulations handed to a method that cannot account for them."""
+
+
+class DataFileError(QuincunxError):
+    """A data file that is missing, unreadable, or has a missing column or a text cell where a number belongs."""
+
+
+class OutputNotEmpty(QuincunxError):
+    """An output directory that already holds something, which is never overwritten silently."""
+
+
+class UnknownMethod(QuincunxError):
+    """A method's name that is not one of the registered ones."""
+
+
+class UnknownProblem(QuincunxError):
+    """A gallery problem's name that is not one of the shipped ones."""
+
+
+class UnknownKind(QuincunxError):
+    """A kind of value or network that no loaded module registers."""
+
+
+class SchemaTooNew(QuincunxError):
+    """A file written under a newer schema than this version reads."""
+
+
+class UnsafeFile(QuincunxError):
+    """A file that would have to execute code to be read (a pickle, an object array)."""
+
+
+class CorruptFile(QuincunxError):
+    """A file that is damaged, cut short, or not one of ours."""
+
+
+class MissingExtra(QuincunxError):
+    """An optional dependency that is not installed.
+
+    >>> str(MissingExtra("bench"))
+    "this needs the optional extra 'bench', which is not installed; run: pip install 'quincunx[bench]'"
+    """
+
+    def __init__(self, extra: str, what: str = "this"):
+        self.extra = extra
+        super().__init__(
+            f"{what} needs the optional extra '{extra}', which is not installed; run: pip install 'quincunx[{extra}]'"
+        )
+
+
+class UsageError(QuincunxError):
+    """A call or a command whose arguments make no sense together."""
+
+
+class NoTruth(QuincunxError):
+    """A truth asked of a problem which does not know it."""
+
+
+class Interrupted(QuincunxError):
+    """Work stopped by Ctrl-C, with what is done kept and the command that goes on from there.
+
+    >>> error = Interrupted("stopped after 300 of 1000 simulations", resume="quincunx resume out")
+    >>> error.resume
+    'quincunx resume out'
+    >>> str(error)
+    'stopped after 300 of 1000 simulations; to go on: quincunx resume out'
+    """
+
+    def __init__(self, message: str = "interrupted", *, resume: str | None = None):
+        self.resume = resume
+        super().__init__(message if resume is None else f"{message}; to go on: {resume}")
+
+
+class QuincunxWarning(UserWarning):
+    """Anything Quincunx warns about."""
+
+
+class ConstantColumnWarning(QuincunxWarning):
+    """A column with no variance, which carries no information."""
+
+
+class FailureWarning(QuincunxWarning):
+    """Some simulations failed; they are kept, marked and counted."""
+
+
+class FewSimulationsWarning(QuincunxWarning):
+    """So few simulations that the answer will be poor."""
+
+
+class PromotionWarning(QuincunxWarning):
+    """An array was given a shape or dtype it did not come with, to make it usable."""
+
+
+class MisspecificationWarning(QuincunxWarning):
+    """An observation unlike anything that was simulated."""
+
+
+class SamplerWarning(QuincunxWarning):
+    """Draws whose own diagnostics say they should not be trusted as they are."""
+
+
+class CalibrationWarning(QuincunxWarning):
+    """An answer whose stated probabilities do not match frequencies."""

@@ -1,0 +1,100 @@
+"""The list of problems, readable without importing any of them."""
+
+import dataclasses
+import functools
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from quincunx.errors import UnknownProblem, UsageError
+
+if TYPE_CHECKING:
+    from quincunx.gallery.problem import Problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue: what `quincunx list` prints. `function` builds the problem, in `module`."""
+
+    name: str
+    title: str
+    dim_theta: int
+    dim_x: int
+    truth: str
+    cost: str
+    source: str
+    module: str
+    function: str = "problem"
+
+
+_SBIBM = "2101.04653"
+_ENTRIES = (
+    Entry("gaussian_linear", "Mean of a Gaussian, Gaussian prior", 10, 10, "posterior", "0.1 s", _SBIBM, "gaussian_linear"),
+    Entry(
+        "gaussian_linear_uniform",
+        "Mean of a Gaussian, uniform prior",
+        10,
+        10,
+        "posterior",
+        "0.1 s",
+        _SBIBM,
+        "gaussian_linear_uniform",
+    ),
+    Entry("gaussian_mixture", "Two widths, one mean", 2, 2, "posterior", "0.1 s", _SBIBM, "gaussian_mixture"),
+    Entry("two_moons", "Two crescents", 2, 2, "posterior", "0.1 s", _SBIBM, "two_moons"),
+    Entry("slcp", "Simple likelihood, complex posterior", 5, 8, "likelihood", "0.1 s", _SBIBM, "slcp"),
+    Entry("slcp_distractors", "The same among noise", 5, 100, "likelihood", "0.1 s", _SBIBM, "slcp", "problem_distractors"),
+    Entry("bernoulli_glm", "A neuron's spikes, summarised", 10, 10, "likelihood", "0.1 s", _SBIBM, "bernoulli_glm"),
+    Entry("bernoulli_glm_raw", "A neuron's spikes", 10, 100, "likelihood", "0.1 s", _SBIBM, "bernoulli_glm", "problem_raw"),
+)
+
+_BY_NAME = {entry.name: entry for entry in _ENTRIES}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all problems, the benchmark tasks first."""
+    return tuple(_BY_NAME)
+
+
+def table() -> list[dict[str, Any]]:
+    """One row a problem: name, title, dim_theta, dim_x, truth (its kind), cost (of 10,000 simulations), source.
+
+    >>> table()[0]["name"], table()[0]["truth"]
+    ('gaussian_linear', 'posterior')
+    """
+    columns = ("name", "title", "dim_theta", "dim_x", "truth", "cost", "source")
+    return [{column: getattr(entry, column) for column in columns} for entry in _ENTRIES]
+
+
+def entry(name: str) -> Entry:
+    """The catalogue's line for a problem. Raises `UnknownProblem` for a name it does not have."""
+    if name not in _BY_NAME:
+        raise UnknownProblem(f"got the problem {name!r}; expected one of {', '.join(_BY_NAME)}; see gallery.table()")
+    return _BY_NAME[name]
+
+
+def load(name: str, /, **options: Any) -> "Problem":
+    """Load a problem by name; the same name and options give the same object, so that compiled code is shared.
+
+    Options are the problem's own (such as `dim=2` for gaussian_linear, `rows=10` for a Galton board).
+
+    Raises:
+        UnknownProblem: if no problem has that name.
+        UsageError: if the problem does not have one of the options.
+
+    >>> load("gaussian_linear", dim=2).prior.dim
+    2
+    """
+    line = entry(name)
+    try:
+        return _build(line, tuple(sorted(options.items())))
+    except TypeError as error:
+        if "unexpected keyword" not in str(error) and "unhashable" not in str(error):
+            raise
+        raise UsageError(f"got options {options} for {name!r}; {error}; see help of quincunx.gallery.{line.module}") from error
+
+
+@functools.lru_cache(maxsize=64)
+def _build(line: Entry, options: tuple[tuple[str, Any], ...]) -> "Problem":
+    module = importlib.import_module(f"quincunx.gallery.{line.module}")
+    built = getattr(module, line.function)(**dict(options))
+    return dataclasses.replace(built, options=options)

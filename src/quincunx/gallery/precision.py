@@ -1,0 +1,51 @@
+"""Float64 inside an explicit scope, for likelihoods and integrators whose rounding would otherwise show."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def double_scope() -> Any:
+    """A context in which JAX computes in float64, whatever the global flag says, and which leaves that flag alone.
+
+    >>> with double_scope():
+    ...     print(jax.numpy.ones(()).dtype)
+    float64
+    >>> jax.numpy.ones(()).dtype
+    dtype('float32')
+    """
+    scope = getattr(jax, "enable_x64", None)
+    if scope is None:
+        from jax.experimental import enable_x64 as scope
+    return scope(True)
+
+
+def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, with floating arguments widened to float64 and answers returned as float64 NumPy arrays.
+
+    It is a door, not a transformable function: call it with numbers, never under `jit`, `vmap` or `grad`.
+
+    >>> in_float64(lambda x: x / 3)(1.0)
+    array(0.33333333)
+    """
+
+    def widen(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return leaf
+        array = np.asarray(leaf)
+        return jnp.asarray(array, jnp.float64) if array.dtype.kind == "f" else leaf
+
+    def narrow(leaf: Any) -> Any:
+        return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
+
+    @functools.wraps(function)
+    def evaluate(*arguments: Any, **options: Any) -> Any:
+        with double_scope():
+            arguments, options = jax.tree.map(widen, (arguments, options))
+            return jax.tree.map(narrow, function(*arguments, **options))
+
+    return evaluate

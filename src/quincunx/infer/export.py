@@ -1,0 +1,35 @@
+"""Draws in the format of the ecosystem: ArviZ's DataTree, names kept."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def to_datatree(
+    draws: Mapping[str, np.ndarray],
+    *,
+    prior: Mapping[str, np.ndarray] | None = None,
+    observed: Mapping[str, np.ndarray] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> Any:
+    """An xarray DataTree with groups `posterior`, `prior` and `observed_data`.
+
+    Each draw array is (n, ...) and becomes one chain, (1, n, ...); an array that already has chains is (chain, n, ...)
+    and goes through `to_datatree` by passing it as (chain, n, ...) under the attribute `chains=True`.
+
+    >>> import numpy as np
+    >>> tree = to_datatree({"mu": np.zeros(10)}, observed={"x": np.ones(3)})
+    >>> tree["posterior"]["mu"].dims
+    ('chain', 'draw')
+    """
+    from arviz_base import from_dict
+
+    groups = {"posterior": {name: np.asarray(a)[None] for name, a in draws.items()}}
+    if prior is not None:
+        groups["prior"] = {name: np.asarray(a)[None] for name, a in prior.items()}
+    if observed is not None:
+        groups["observed_data"] = {name: np.asarray(a) for name, a in observed.items()}
+    tree = from_dict(groups)
+    tree.attrs.update({key: value for key, value in (attributes or {}).items() if value is not None})
+    return tree

@@ -1,0 +1,219 @@
+"""Posteriors from likelihood and ratio surrogates: a potential, and a sampler that explores it."""
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from quincunx.infer.conditioning import Conditioning
+from quincunx.infer.estimator import Estimator, posterior_from_state, shared_state, state_of
+from quincunx.infer.misspecification import Familiarity, Misspecification
+from quincunx.infer.posterior import Posterior, flat_theta, paired_theta
+from quincunx.infer.potential import Data, Potential, log_likelihood_many
+from quincunx.infer.reading import Observation, Reader
+from quincunx.infer.run import Run
+from quincunx.infer.samplers import draw, draw_many
+from quincunx.infer.sets import one_observation, padded_many
+from quincunx.infer.validity import Validity
+from quincunx.learn import Surrogate
+from quincunx.model import Prior
+from quincunx.values import as_key, pack, register, unpack
+
+PRIOR_DRAWS = 4096
+"""How many prior draws the samplers start from."""
+
+
+@register("potential_estimator")
+class PotentialEstimator(Estimator):
+    """A learned likelihood or ratio: any number of events multiply, and a sampler turns the product into draws.
+
+    `low_score` is the 0.1 % quantile of the surrogate's log-likelihood over the simulations: where a posterior lives mostly below it, the
+    surrogate is being read outside what it has seen.
+    """
+
+    kind: ClassVar[str] = "potential_estimator"
+
+    prior: Prior
+    surrogate: Surrogate
+    reader: Reader
+    familiarity: Familiarity
+    method: dict[str, Any]
+    notes: tuple[str, ...]
+    form: str
+    shape: tuple[int, ...]
+    term: str
+    integers: np.ndarray
+    failures: Surrogate | None
+    sampler: str
+    low_score: float
+
+    @property
+    def core(self) -> Potential:
+        """The arrays that a compiled call needs."""
+        scales = self.surrogate.scales
+        conditioning = Conditioning(scales["x"], scales["design"], self.form, self.shape)
+        validity = None if self.failures is None else Validity.of(self.failures, max(1, self.reader.largest))
+        return Potential(
+            self.surrogate.model,
+            scales["theta"],
+            conditioning,
+            jnp.asarray(self.integers),
+            validity,
+            self.prior,
+            self.term,
+        )
+
+    def close(self, observation: Observation, misspecification: Misspecification) -> "PotentialPosterior":
+        """The posterior for an observation that has been read and tested."""
+        return PotentialPosterior(self, observation, misspecification)
+
+    def log_likelihood(self, theta: dict[str, Any], x: Any, *, design: Any = None) -> Float[Array, "..."]:
+        """The surrogate's log p(x | theta), or log p(x | theta) / p(x), over a batch of observations.
+
+        theta has (B, ...) or (B, n, ...), x has (B, ...). For ratios to a reference it is log p(x | theta) / p_ref(x).
+        """
+        rows, single = paired_theta(self.prior, theta)
+        events, settings = self.reader.read_many(x, design=design)
+        value = log_likelihood_many(self.core, self.prior.to_unconstrained(rows), _data(padded_many(events, settings)))
+        return value[:, 0] if single else value
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What a file holds of it."""
+        spec, arrays = super().to_state()
+        failures, more = (None, {}) if self.failures is None else pack(self.failures, "failures")
+        spec |= {
+            "form": self.form,
+            "shape": list(self.shape),
+            "term": self.term,
+            "failures": failures,
+            "sampler": self.sampler,
+            "low_score": self.low_score,
+        }
+        return spec, {**arrays, **more, "integers": self.integers}
+
+    @classmethod
+    def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "PotentialEstimator":
+        """The inverse of `to_state`."""
+        failures = spec["failures"]
+        return cls(
+            **shared_state(spec, arrays),
+            form=spec["form"],
+            shape=tuple(spec["shape"]),
+            term=spec["term"],
+            integers=arrays["integers"],
+            failures=None if failures is None else unpack(failures, arrays, "failures"),
+            sampler=spec["sampler"],
+            low_score=spec["low_score"],
+        )
+
+
+@register("potential_posterior")
+class PotentialPosterior(Posterior):
+    """p(theta | x_o) proportional to a learned likelihood or ratio times the prior; draws come from a sampler that reports on itself.
+
+    Densities are known up to a constant of x_o.
+    """
+
+    kind: ClassVar[str] = "potential_posterior"
+
+    estimator: PotentialEstimator
+    observation: Observation
+    misspecification: Misspecification | None
+
+    @property
+    def prior(self) -> Prior:
+        """The prior."""
+        return self.estimator.prior
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the simulations."""
+        return self.estimator.notes
+
+    def run(self, n: int, *, key: PRNGKeyArray | int, budget_seconds: float | None = None) -> Run:
+        """n draws by the estimator's sampler, with its diagnostics; warns with `SamplerWarning` when they should not be trusted."""
+        k_prior, k_draw = jax.random.split(as_key(key))
+        core = self.estimator.core
+        draws = draw(
+            core,
+            _one(self.observation),
+            prior_sample=self._prior_sample(k_prior),
+            n=n,
+            key=k_draw,
+            sampler=self.estimator.sampler,
+            budget_seconds=budget_seconds,
+        )
+        diagnostics = {"sampler": draws.sampler, **draws.diagnostics}
+        extra = self._outside(draws.u)
+        return Run(self.prior.to_constrained(draws.u), diagnostics, (*draws.warnings, *extra))
+
+    def log_prob_flat(self, theta: Float[Array, "n d"]) -> Float[Array, " n"]:
+        """log of likelihood (or ratio) times prior; minus infinity outside the prior's support."""
+        return self._log_prob(jnp.asarray(theta)[None], one_observation(self.observation))[0]
+
+    def given(self, x_new: Any, *, design: Any = None) -> "PotentialPosterior":
+        """The posterior for another observation; its settings are those of this one unless given."""
+        return self.estimator.posterior(x_new, design=self.design if design is None else design)
+
+    def sample_many(self, n: int, x: Any, *, key: PRNGKeyArray | int, design: Any = None) -> dict[str, Array]:
+        """n draws for each of a batch of observations by tempered SMC, vectorised over them."""
+        k_prior, k_draw = jax.random.split(as_key(key))
+        events, settings = self.estimator.reader.read_many(x, design=self.design if design is None else design)
+        draws = draw_many(
+            self.estimator.core,
+            _data(padded_many(events, settings)),
+            prior_sample=self._prior_sample(k_prior),
+            n=n,
+            key=k_draw,
+        )
+        return self.prior.unflatten(self.prior.to_constrained(draws.u))
+
+    def log_prob_many(self, theta: dict[str, Any], x: Any, *, design: Any = None) -> Float[Array, "..."]:
+        """The unnormalised log-density over a batch of observations: theta has (B, ...) or (B, n, ...), x has (B, ...)."""
+        rows, single = paired_theta(self.prior, theta)
+        events, settings = self.estimator.reader.read_many(x, design=self.design if design is None else design)
+        value = self._log_prob(rows, padded_many(events, settings))
+        return value[:, 0] if single else value
+
+    def log_likelihood(self, theta: dict[str, Any]) -> Float[Array, "..."]:
+        """The surrogate's log p(x_o | theta), or log-ratio, summed over events."""
+        flat = flat_theta(self.prior, theta)
+        u = self.prior.to_unconstrained(flat.reshape(1, -1, flat.shape[-1]))
+        return log_likelihood_many(self.estimator.core, u, _data(one_observation(self.observation)))[0].reshape(flat.shape[:-1])
+
+    def _log_prob(self, rows: Array, batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Array:
+        log_prior = self.prior.log_prob_flat(rows)
+        value = log_likelihood_many(self.estimator.core, self.prior.to_unconstrained(rows), _data(batch)) + log_prior
+        return jnp.where(jnp.isneginf(log_prior) | jnp.isnan(value), -jnp.inf, value)
+
+    def _prior_sample(self, key: PRNGKeyArray) -> Array:
+        return self.prior.to_unconstrained(self.prior.sample_flat(PRIOR_DRAWS, key=key))
+
+    def _outside(self, u: Array) -> tuple[str, ...]:
+        each = log_likelihood_many(self.estimator.core, u[None, :1000], _data(one_observation(self.observation)))[0]
+        share = float(jnp.mean(each / self.observation.n < self.estimator.low_score))
+        if share <= 0.01 or self.estimator.term != "likelihood":
+            return ()
+        return (
+            f"{share:.0%} of the draws give the observation a lower likelihood than 99.9 % of the simulations have: the learned "
+            "likelihood is being read outside what it has seen; check the observation, or simulate more near it",
+        )
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What a file holds of it."""
+        return state_of(self)
+
+    @classmethod
+    def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> Posterior:
+        """The inverse of `to_state`."""
+        return posterior_from_state(spec, arrays)
+
+
+def _data(batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Data:
+    return dict(zip(("events", "mask", "design"), map(jnp.asarray, batch), strict=True))
+
+
+def _one(observation: Observation) -> Data:
+    return jax.tree.map(lambda a: a[0], _data(one_observation(observation)))

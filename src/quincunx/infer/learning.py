@@ -1,0 +1,50 @@
+"""From rows to a surrogate: one call of the training loop, with what small data need."""
+
+import dataclasses
+import warnings
+
+import equinox as eqx
+import jax
+from jaxtyping import PRNGKeyArray, PyTree
+
+from quincunx.errors import QuincunxWarning
+from quincunx.learn import FitSettings, Scale, Surrogate, build, fit
+from quincunx.learn.build import Spec
+from quincunx.learn.fit import Progress
+
+_HELD_OUT = 20
+
+
+def learn(
+    functional: eqx.Module,
+    name: str,
+    spec: Spec,
+    data: dict[str, PyTree],
+    *,
+    scales: dict[str, Scale],
+    members: int,
+    settings: FitSettings | None,
+    key: PRNGKeyArray,
+    progress: Progress | None,
+) -> Surrogate:
+    """Minimise a functional over the networks of a specification and keep what is needed to use them.
+
+    With few rows more of them are held out, so that the choice of the best epoch is not a coin toss. Ctrl-C ends the
+    training, not the call: the best parameters so far come back, with a warning.
+    """
+    n = len(jax.tree.leaves(data)[0])
+    settings = settings or FitSettings()
+    if settings.validation * n < _HELD_OUT:
+        share = min(0.3, max(settings.validation, _HELD_OUT / n))
+        settings = dataclasses.replace(settings, validation=share)
+    result = fit(
+        functional, lambda k: build(spec, key=k), data, key=key, settings=settings, members=members, progress=progress
+    )
+    if result.stopped == "interrupted":
+        warnings.warn(
+            f"training was interrupted after {result.epochs} epochs; the best parameters so far are used; fit again for longer",
+            QuincunxWarning,
+            stacklevel=3,
+        )
+    return Surrogate.of(result, spec, name, scales)
+

@@ -1,0 +1,51 @@
+"""Neural likelihood estimation: the likelihood of one event, as a conditional density."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from quincunx.infer.densities import conditional_spec
+from quincunx.infer.indirect import PotentialEstimator
+from quincunx.infer.method import Method
+from quincunx.infer.scoring import fit_potential
+from quincunx.learn import FitSettings
+from quincunx.learn.build import Spec
+from quincunx.learn.fit import Progress
+from quincunx.learn.functionals import NegativeLogDensity
+from quincunx.model import Prior
+from quincunx.run import Simulations
+from quincunx.values import as_key
+
+
+@dataclass(frozen=True)
+class NLE(Method):
+    """Minimise -E log q(x | theta): the minimiser is the likelihood of one event, whatever theta was drawn from (1805.07226).
+
+    The posterior is proportional to prod_i q(x_i | theta) p(theta), for any number of independent events, and times p(valid | theta) for each
+    where some simulations failed. Columns of whole numbers are spread over their unit cell by U(0, 1) noise in training and read at its middle.
+    `density`, `members`, `x_scale` and `settings` are as for `NPE`; `sampler` is "auto", "smc", "nuts" or "slice".
+    """
+
+    name: ClassVar[str] = "nle"
+
+    density: Spec | str = "affine"
+    members: int = 1
+    x_scale: str = "auto"
+    settings: FitSettings | None = None
+    sampler: str = "auto"
+
+    def fit(
+        self, sims: Simulations, prior: Prior, *, key: PRNGKeyArray | int, progress: Progress | None = None
+    ) -> PotentialEstimator:
+        """Learn q(x | theta) from simulations. Raises as `NPE.fit`."""
+
+        def plan(prepared):
+            design = np.asarray(prepared.scales["design"].forward(prepared.rows.design))
+            condition = np.concatenate([prepared.theta, design], axis=1)
+            x = np.asarray(prepared.scales["x"].forward(prepared.rows.x[:, 0]))
+            spec = conditional_spec(self.density, dim=x.shape[1], condition_dim=condition.shape[1], embedding=None)
+            return NegativeLogDensity(), "negative_log_density", spec, {"y": x, "c": condition}, "vector", ()
+
+        return fit_potential(self, sims, prior, plan=plan, term="likelihood", key=as_key(key), progress=progress)

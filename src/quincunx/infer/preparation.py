@@ -1,0 +1,90 @@
+"""What every method does before it learns: read the simulations, scale them, note what happened to them."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray, PyTree
+
+from quincunx.infer.conditioning import Conditioning
+from quincunx.infer.misspecification import Familiarity
+from quincunx.infer.reading import Reader
+from quincunx.infer.rows import Rows, rows_of
+from quincunx.learn import Scale
+from quincunx.model import Prior
+from quincunx.run import Simulations
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Rows to learn from with their scales, and the parts of an estimator that do not depend on the method."""
+
+    reader: Reader
+    rows: Rows
+    scales: dict[str, Scale]
+    familiarity: Familiarity
+    notes: tuple[str, ...]
+
+    @property
+    def theta(self) -> np.ndarray:
+        """Scaled unconstrained parameters, (N, d_u)."""
+        return np.asarray(self.scales["theta"].forward(self.rows.u))
+
+    def conditions(self, form: str, shape: tuple[int, ...]) -> PyTree:
+        """The condition of every row, as a network sees it."""
+        conditioning = Conditioning(self.scales["x"], self.scales["design"], form, shape)
+        n, events = self.rows.x.shape[:2]
+        design = np.broadcast_to(self.rows.design[:, None], (n, events, self.rows.design.shape[1]))
+        return jax.vmap(conditioning)(jnp.asarray(self.rows.x), jnp.ones((n, events)), jnp.asarray(design))
+
+    def single_events(self) -> "Preparation":
+        """The same with every event of a set as a row of its own, its theta repeated."""
+        n, events, d = self.rows.x.shape
+        if events == 1:
+            return self
+        rows = Rows(
+            np.repeat(self.rows.u, events, axis=0),
+            self.rows.x.reshape(n * events, 1, d),
+            np.repeat(self.rows.design, events, axis=0),
+            self.rows.attempted_u,
+            self.rows.attempted_design,
+            self.rows.worked,
+        )
+        return Preparation(self.reader, rows, self.scales, self.familiarity, self.notes)
+
+
+def prepare(
+    sims: Simulations, prior: Prior, *, x_scale: str, failures_kept_out: str, key: PRNGKeyArray
+) -> Preparation:
+    """Read the simulations that worked and fit the scales; `failures_kept_out` says what dropping the others means.
+
+    Raises:
+        NameMismatch, ShapeMismatch: if prior and simulations disagree.
+        AllSimulationsFailed, TooFewSimulations: if there is too little to learn from.
+    """
+    reader = Reader.of(sims)
+    rows = rows_of(sims, prior, design=reader.simulated_design(sims))
+    events = rows.x.reshape(-1, rows.x.shape[-1])
+    scales = {
+        "theta": Scale.fit(rows.u, names=_u_names(prior)),
+        "x": Scale.fit(events, method=x_scale, names=reader.columns),
+        "design": Scale.fit(rows.design, method="zscore" if rows.design.shape[1] else "none", names=reader.design_columns),
+    }
+    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(events))[:8000]
+    notes = ()
+    if rows.failure_rate > 0:
+        failed = int((~rows.worked).sum())
+        notes = (f"{failed} of {len(rows.worked)} simulations gave no finite outcome: {failures_kept_out}",)
+    if sims.stopped:
+        notes += (f"the simulations were {sims.stopped} after {len(sims)}",)
+    return Preparation(reader, rows, scales, _familiarity(events, order, reader.columns), notes)
+
+
+def _familiarity(events: np.ndarray, order: np.ndarray, columns: tuple[str, ...]) -> Familiarity:
+    known = Familiarity.of(events[order], columns)
+    return known.within(events.min(0), events.max(0))
+
+
+def _u_names(prior: Prior) -> tuple[str, ...]:
+    return tuple(prior.columns) if prior.dim == prior.unconstrained_dim else tuple(f"u[{i}]" for i in range(prior.unconstrained_dim))

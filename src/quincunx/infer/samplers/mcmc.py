@@ -1,0 +1,85 @@
+"""Chains from start to finish: initial points, warm-up, draws, diagnostics."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from quincunx.infer.samplers.budget import Clock
+from quincunx.infer.samplers.chains import WARMUP, ChainState, advance_chains, begin
+from quincunx.infer.samplers.diagnostics import ess_bulk, ess_tail, rhat
+from quincunx.infer.samplers.draws import Draws
+from quincunx.infer.samplers.initial import initial, points_at
+from quincunx.infer.samplers.moves import LogDensity
+from quincunx.infer.samplers.smc import fit_reference
+from quincunx.infer.samplers.verdict import judge_chains
+
+STRIDE = 50
+"""Steps between two looks at the clock."""
+
+
+def run_mcmc(
+    log_density: LogDensity,
+    data: PyTree,
+    *,
+    prior_sample: Float[Array, "m d"],
+    n: int,
+    key: PRNGKeyArray,
+    kind: Literal["nuts", "slice"] = "nuts",
+    chains: int = 32,
+    starts: Float[Array, "m2 d"] | None = None,
+    budget_seconds: float | None = None,
+) -> Draws:
+    """n draws from `chains` chains of NUTS or slice sampling, started at prior draws resampled by density, or at `starts`.
+
+    Chains do not pass between well separated modes; R-hat says so when they disagree.
+    """
+    clock = Clock(budget_seconds)
+    init_key, run_key, order_key = jax.random.split(key, 3)
+    chains = min(chains, max(4, n // 4))
+    sample = np.asarray(prior_sample)
+    reference = jax.tree.map(jnp.asarray, fit_reference(sample))
+    if starts is None:
+        u = initial(log_density, data, jnp.asarray(sample), reference, chains, key=init_key)
+        covariance = reference.scale[0] @ reference.scale[0].T
+    else:
+        u = jax.random.choice(init_key, jnp.asarray(starts), (chains,))
+        covariance = jnp.cov(jnp.asarray(starts), rowvar=False).reshape(u.shape[1], u.shape[1])
+    if kind == "nuts":
+        from quincunx.infer.samplers.nuts import nuts_kernel as kernel
+
+        target = 0.8
+    else:
+        from quincunx.infer.samplers.slice import slice_kernel as kernel
+
+        target = 1.0
+    length = -(-n // chains)
+    state = begin(points_at(log_density, data, u, kind), covariance, length, step=0.5, key=run_key)
+    state = clock.run(lambda s, stop: advance_chains(kernel, log_density, data, s, target, stop), state, lambda s: int(s.t), STRIDE, length + WARMUP)
+    return _collect(state, kind, clock, n, order_key)
+
+
+def _collect(state: ChainState, kind: str, clock: Clock, n: int, key: PRNGKeyArray) -> Draws:
+    done = max(0, int(state.t) - WARMUP)
+    chains = np.asarray(state.draws[:done]).swapaxes(0, 1) if done else np.asarray(state.points.position)[:, None]
+    d = chains.shape[-1]
+    nothing = np.full(d, np.nan)
+    diagnostics: dict[str, Any] = {
+        "sampler": kind,
+        "reason": clock.reason,
+        "seconds": clock.seconds,
+        "rhat": rhat(chains) if done >= 8 else nothing,
+        "ess_bulk": ess_bulk(chains) if done >= 8 else nothing,
+        "ess_tail": ess_tail(chains) if done >= 8 else nothing,
+        "acceptance": float(state.acceptance) / max(done, 1),
+        "divergences": int(state.divergences),
+        "step": float(jnp.exp(state.log_step_mean)),
+        "chains": chains.shape[0],
+        "warmup": min(int(state.t), WARMUP),
+        "evaluations": int(state.evaluations) * chains.shape[0],
+    }
+    flat = chains.reshape(-1, d)
+    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(flat))[:n]
+    return Draws(jnp.asarray(flat[order]), None, diagnostics, kind, judge_chains(diagnostics, len(flat), d))

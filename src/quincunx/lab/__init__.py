@@ -1,0 +1,11 @@
+"""The lab: what is written down of a run, so that others can read and repeat it."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submodules=["report"],
+    submod_attrs={
+        "report": ["CheckRow", "ComparisonRow", "ParameterRow", "Picture", "ReportContent", "from_run", "render_report", "write_report"]
+    },
+)

@@ -1,0 +1,149 @@
+"""Standardisation: the fixed, invertible map under which a network is fitted."""
+
+import warnings
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from quincunx.errors import ConstantColumnWarning, UsageError
+from quincunx.values import register
+
+_FLOOR = 1e-14
+_METHODS = ("zscore", "robust", "auto", "none")
+_LINEAR, _LOG, _ASINH = 0, 1, 2
+
+
+@register("scale")
+class Scale(eqx.Module):
+    """Columnwise map to zero mean and unit spread, after a warp that tames skewed or heavy-tailed columns.
+
+    z = (w(x) - shift) / spread, where w is, column by column, the identity, log(x + offset), or asinh((x - centre) /
+    width). Methods: "zscore" (identity warp, mean and standard deviation), "robust" (asinh about the median in units of
+    the scaled median absolute deviation: for tails without a variance), "auto" (the warp that brings the column's
+    quantiles nearest to a normal's), "none". A constant column gets spread 1 and a `ConstantColumnWarning`.
+
+    >>> import numpy as np
+    >>> scale = Scale.fit(np.array([[1.0, 10.0], [3.0, 30.0]]))
+    >>> scale.forward(np.array([2.0, 20.0])).tolist()
+    [0.0, 0.0]
+    >>> scale.inverse(scale.forward(np.array([5.0, -7.0]))).tolist()
+    [5.0, -7.0]
+    """
+
+    warp: Int[Array, " d"]
+    centre: Float[Array, " d"]
+    width: Float[Array, " d"]
+    shift: Float[Array, " d"]
+    spread: Float[Array, " d"]
+
+    @classmethod
+    def fit(cls, x: Float[np.ndarray, "n d"], *, method: str = "zscore", names: tuple[str, ...] | None = None) -> "Scale":
+        """Fit the map to the rows of `x`; `names` only serve the warning about constant columns.
+
+        Raises `UsageError` for an unknown method.
+        """
+        if method not in _METHODS:
+            raise UsageError(f"got scaling {method!r}; expected one of {', '.join(_METHODS)}; choose one of those")
+        x = np.asarray(x, dtype=np.float64)
+        d = x.shape[1]
+        if method == "none":
+            return cls._of(np.zeros(d, int), np.zeros(d), np.ones(d), np.zeros(d), np.ones(d))
+        constant = np.ptp(x, axis=0) <= _FLOOR
+        if constant.any():
+            which = ", ".join(str(i) if names is None else names[i] for i in np.flatnonzero(constant))
+            warnings.warn(
+                f"column(s) {which} of the data have the same value in every simulation; they teach nothing and are "
+                "passed on unscaled; drop them from the simulator's outcome, or check that it uses its parameters",
+                ConstantColumnWarning,
+                stacklevel=2,
+            )
+        columns = [_choose(x[:, j], method) for j in range(d)]
+        warp, centre, width = (np.array([c[i] for c in columns]) for i in range(3))
+        warped = np.stack([_warp_column(x[:, j], *columns[j]) for j in range(d)], axis=1) if d else x
+        spread = warped.std(axis=0)
+        return cls._of(warp, centre, width, warped.mean(axis=0), np.where((spread <= _FLOOR) | constant, 1.0, spread))
+
+    @classmethod
+    def _of(cls, warp, centre, width, shift, spread) -> "Scale":
+        numbers = (jnp.asarray(np.asarray(v, np.float32)) for v in (centre, width, shift, spread))
+        return cls(jnp.asarray(np.asarray(warp, np.int32)), *numbers)
+
+    def forward(self, x: Float[Array, "*batch d"] | Float[np.ndarray, "*batch d"]) -> Float[Array, "*batch d"]:
+        """Scaled values."""
+        return (self._warped(jnp.asarray(x)) - self.shift) / self.spread
+
+    def inverse(self, z: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+        """Values from scaled values."""
+        w = z * self.spread + self.shift
+        by_log = jnp.exp(jnp.where(self.warp == _LOG, w, 0.0)) - self.centre
+        by_asinh = self.centre + self.width * jnp.sinh(jnp.where(self.warp == _ASINH, w, 0.0))
+        return jnp.where(self.warp == _LOG, by_log, jnp.where(self.warp == _ASINH, by_asinh, w))
+
+    def log_det(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+        """log|det dz/dx|: what turns a density of scaled values into one of values."""
+        x = jnp.asarray(x)
+        log_slope = jnp.where(self.warp == _LOG, -jnp.log(self._shifted(x)), 0.0)
+        relative = jnp.where(self.warp == _ASINH, (x - self.centre) / self.width, 0.0)
+        by_asinh = -0.5 * jnp.log1p(relative**2) - jnp.log(self.width)
+        log_slope = jnp.where(self.warp == _ASINH, by_asinh, log_slope)
+        return jnp.sum(log_slope - jnp.log(self.spread), axis=-1)
+
+    def _shifted(self, x):
+        # a log column met below its support is pinned there; the misspecification check is what reports it
+        return jnp.maximum(jnp.where(self.warp == _LOG, x + self.centre, 1.0), self.width * 1e-3)
+
+    def _warped(self, x):
+        by_asinh = jnp.arcsinh((x - self.centre) / self.width)
+        return jnp.where(
+            self.warp == _LOG, jnp.log(self._shifted(x)), jnp.where(self.warp == _ASINH, by_asinh, x)
+        )
+
+    def to_state(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """What a file holds of it."""
+        names = ("warp", "centre", "width", "shift", "spread")
+        return {}, {name: np.asarray(getattr(self, name)) for name in names}
+
+    @classmethod
+    def from_state(cls, spec: dict, arrays: dict[str, np.ndarray]) -> "Scale":
+        """The inverse of `to_state`."""
+        return cls._of(*(arrays[name] for name in ("warp", "centre", "width", "shift", "spread")))
+
+
+def _warp_column(x, warp, centre, width):
+    if warp == _LOG:
+        return np.log(np.maximum(x + centre, width * 1e-3))
+    if warp == _ASINH:
+        return np.arcsinh((x - centre) / width)
+    return x
+
+
+def _choose(x: np.ndarray, method: str) -> tuple[int, float, float]:
+    """The warp of one column and its two constants."""
+    linear = (_LINEAR, 0.0, 1.0)
+    if method == "zscore":
+        return linear
+    median = float(np.median(x))
+    spread = 1.4826 * float(np.median(np.abs(x - median))) or float(x.std()) or 1.0
+    asinh = (_ASINH, median, spread)
+    if method == "robust":
+        return asinh
+    candidates = [linear, asinh]
+    low = float(x.min())
+    if low >= 0:
+        positive = x[x > 0]
+        unit = float(np.quantile(positive, 0.05)) if positive.size else 1.0
+        candidates.append((_LOG, 0.0 if low > 0 else (1.0 if np.all(x == np.round(x)) else unit), unit))
+    return min(candidates, key=lambda c: _distance_to_normal(_warp_column(x, *c)))
+
+
+def _distance_to_normal(x: np.ndarray) -> float:
+    """Mean squared distance of the standardised quantiles to the normal's, a Shapiro-Francia statistic."""
+    from scipy.special import ndtri
+
+    spread = x.std()
+    if spread <= _FLOOR:
+        return 0.0
+    levels = (np.arange(400) + 0.5) / 400
+    ours = np.quantile((x - x.mean()) / spread, levels)
+    return 1.0 - float(np.corrcoef(ours, ndtri(levels))[0, 1])

@@ -1,0 +1,12 @@
+"""What a scientist writes: named priors, and simulators."""
+
+# Imported here and now: a function and its module share a name, and whichever is set last on the package wins.
+from quincunx.model.outcome import Outcome as Outcome
+from quincunx.model.outcome import flatten_outcome as flatten_outcome
+from quincunx.model.prior import Prior as Prior
+from quincunx.model.probe import probe as probe
+from quincunx.model.simulator import Simulator as Simulator
+from quincunx.model.simulator import simulator as simulator
+from quincunx.model.simulator import wrap as wrap
+
+__all__ = ["Outcome", "Prior", "Simulator", "flatten_outcome", "probe", "simulator", "wrap"]

@@ -1,0 +1,301 @@
+"""Values that save and load without executing anything, and the one door for random keys.
+
+A file is a zip archive: `manifest.json` says what the value is, `arrays/<name>.npy` hold its numbers.
+"""
+
+import importlib
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Integer, PRNGKeyArray
+
+from quincunx._version import __version__
+from quincunx._version import __version__
+from quincunx.errors import CorruptFile, DataFileError, SchemaTooNew, UnknownKind, UnsafeFile, UsageError
+
+__all__ = ["SCHEMA", "Value", "as_key", "load", "pack", "register", "save", "unpack"]
+
+SCHEMA = 1
+"""The schema version this package writes, and the newest it reads."""
+
+_HOMES = {
+    "prior": "quincunx.model.prior",
+    "outcome": "quincunx.model.outcome",
+    "simulations": "quincunx.run.simulations",
+    "scale": "quincunx.learn.scale",
+    "fit": "quincunx.learn.fit",
+    "surrogate": "quincunx.learn.surrogate",
+    "draws": "quincunx.infer.samplers.draws",
+    "report": "quincunx.check.report",
+}
+_ROOMS = ("quincunx.model", "quincunx.run", "quincunx.learn", "quincunx.infer", "quincunx.check", "quincunx.lab")
+
+_registry: dict[str, type] = {}
+
+C = TypeVar("C", bound=type)
+
+
+@runtime_checkable
+class Value(Protocol):
+    """What a class needs in order to be saved: a kind, and a way to and from (JSON-able spec, named arrays)."""
+
+    kind: ClassVar[str]
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]: ...
+
+    @classmethod
+    def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any: ...
+
+
+def as_key(key: int | np.integer | Integer[np.ndarray, "..."] | PRNGKeyArray) -> PRNGKeyArray:
+    """Turn an integer seed (or an old-style key) into a typed JAX key; a typed key passes through.
+
+    Raises:
+        UsageError: if it is neither an integer nor a key.
+
+    >>> as_key(3) == jax.random.key(3)
+    Array(True, dtype=bool)
+    """
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        number = int(key)
+        low = jax.random.key(number & 0xFFFFFFFF)
+        high = number >> 32
+        # JAX without 64-bit integers would refuse or wrap a large seed, so its upper words are folded in.
+        while high not in (0, -1):
+            low = jax.random.fold_in(low, high & 0xFFFFFFFF)
+            high >>= 32
+        return low if number >= 0 else jax.random.fold_in(low, 0x5EED)
+    if isinstance(key, (jax.Array, np.ndarray)):
+        if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
+            return key
+        if key.shape == () and jnp.issubdtype(key.dtype, jnp.integer):
+            return as_key(int(key))
+        if key.dtype == jnp.uint32 and key.shape == (2,):
+            return jax.random.wrap_key_data(jnp.asarray(key))
+    raise UsageError(
+        f"got {key!r} as a key; expected an integer seed or one key from jax.random.key(seed); pass for example key=0"
+    )
+
+
+def register(kind: str) -> Callable[[C], C]:
+    """Class decorator: make a value class savable under the name `kind`.
+
+    >>> @register("doctest_pair")
+    ... class Pair:
+    ...     def __init__(self, a): self.a = a
+    ...     def to_state(self): return {"n": len(self.a)}, {"a": self.a}
+    ...     @classmethod
+    ...     def from_state(cls, spec, arrays): return cls(arrays["a"])
+    >>> Pair.kind
+    'doctest_pair'
+    """
+
+    def decorate(cls: C) -> C:
+        known = _registry.get(kind)
+        if known is not None and known.__qualname__ != cls.__qualname__:
+            raise UnknownKind(f"kind '{kind}' is already taken by {known.__qualname__}; choose another name")
+        # Equinox modules forbid assignment on instances, not on classes, so this works for them too.
+        type.__setattr__(cls, "kind", kind)
+        _registry[kind] = cls
+        return cls
+
+    return decorate
+
+
+def _class_of(kind: str) -> type:
+    for module in (_HOMES[kind],) if kind in _HOMES else _ROOMS:
+        if kind in _registry:
+            break
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("quincunx"):
+                raise
+    if kind not in _registry:
+        raise UnknownKind(
+            f"got a value of kind '{kind}'; expected one of {sorted(_registry)}; "
+            "import the module that defines it before loading, or install the version that wrote it"
+        )
+    return _registry[kind]
+
+
+def pack(value: Any, prefix: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Embed one value in another's state: its spec with its kind, and its arrays under `prefix/`.
+
+    >>> from quincunx.values import unpack
+    >>> import numpy as np
+    >>> @register("doctest_one")
+    ... class One:
+    ...     def __init__(self, a): self.a = a
+    ...     def to_state(self): return {}, {"a": self.a}
+    ...     @classmethod
+    ...     def from_state(cls, spec, arrays): return cls(arrays["a"])
+    >>> spec, arrays = pack(One(np.ones(2)), "inner")
+    >>> spec, list(arrays)
+    ({'kind': 'doctest_one', 'spec': {}}, ['inner/a'])
+    >>> unpack(spec, arrays, "inner").a
+    array([1., 1.])
+    """
+    spec, arrays = value.to_state()
+    return {"kind": value.kind, "spec": spec}, {f"{prefix}/{name}": np.asarray(a) for name, a in arrays.items()}
+
+
+def unpack(packed: Mapping[str, Any], arrays: Mapping[str, np.ndarray], prefix: str) -> Any:
+    """Rebuild a value embedded by `pack` under the same `prefix`."""
+    start = f"{prefix}/"
+    own = {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
+    return _class_of(packed["kind"]).from_state(packed["spec"], own)
+
+
+def save(value: Any, path: str | os.PathLike[str]) -> Path:
+    """Write a value to one file, atomically: a reader sees the old file or the new one, never half of one.
+
+    Raises:
+        UsageError: if the value does not know how to be saved.
+        UnsafeFile: if one of its arrays holds Python objects.
+    """
+    path = Path(path)
+    kind = getattr(value, "kind", None)
+    if kind is None or not isinstance(value, Value):
+        raise UsageError(
+            f"got a {type(value).__name__}, which cannot be saved; expected a value with a kind, to_state and from_state"
+        )
+    spec, arrays = value.to_state()
+    manifest = {
+        "format": "quincunx",
+        "schema": SCHEMA,
+        "kind": kind,
+        "version": __version__,
+        "arrays": sorted(arrays),
+        "spec": spec,
+    }
+    text = json.dumps(manifest, indent=1, allow_nan=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with open(draft, "wb") as raw:
+            with zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive:
+                archive.writestr("manifest.json", text)
+                for name, array in arrays.items():
+                    _write_array(archive, name, np.asarray(array))
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    if array.dtype.hasobject:
+        raise UnsafeFile(f"array '{name}' holds Python objects; expected numbers or fixed-width text; convert it first")
+    with archive.open(f"arrays/{name}.npy", "w", force_zip64=True) as stream:
+        np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a value written by `save`; nothing in the file is ever executed.
+
+    Raises:
+        DataFileError: if there is no such file.
+        SchemaTooNew: if it was written under a newer schema.
+        UnsafeFile: if it is, or holds, a pickle.
+        CorruptFile: if it is damaged, cut short, or not one of ours.
+        UnknownKind: if no module registers its kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataFileError(f"got '{path}', which is not a file; expected a file written by save(); check the path")
+    with open(path, "rb") as raw:
+        head = raw.read(2)
+        if head[:1] == b"\x80" and head[1:2] <= b"\x05":
+            raise UnsafeFile(
+                f"'{path}' is a Python pickle, which can run code when read; expected a file written by save(); "
+                "do not open it, ask its author to save it with Quincunx"
+            )
+        raw.seek(0)
+        try:
+            with zipfile.ZipFile(raw) as archive:
+                manifest = _read_manifest(archive, path)
+                arrays = {
+                    name.removeprefix("arrays/").removesuffix(".npy"): _read_array(archive, name, path)
+                    for name in archive.namelist()
+                    if name != "manifest.json"
+                }
+                if sorted(arrays) != manifest["arrays"]:
+                    raise _corrupt(path, "it holds other arrays than its manifest lists")
+        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+            raise _corrupt(path, str(error)) from error
+    cls = _class_of(manifest["kind"])
+    try:
+        return cls.from_state(manifest["spec"], arrays)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise _corrupt(path, f"its contents do not make a '{manifest['kind']}': {error!r}") from error
+
+
+def _corrupt(path: Path, why: str) -> CorruptFile:
+    return CorruptFile(
+        f"'{path}' is damaged or not a Quincunx file ({why}); expected a file written by save(); "
+        "make it again or take it from a backup"
+    )
+
+
+def _read_manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    pickles = [n for n in archive.namelist() if n.endswith((".pkl", ".pickle", ".pt"))]
+    if pickles:
+        raise UnsafeFile(f"'{path}' holds the pickle '{pickles[0]}', which can run code when read; it was not opened")
+    if "manifest.json" not in archive.namelist():
+        raise _corrupt(path, "it has no manifest.json")
+    manifest = json.loads(archive.read("manifest.json"))
+    if not isinstance(manifest, dict) or manifest.get("format") != "quincunx":
+        raise _corrupt(path, "its manifest is not ours")
+    schema = manifest.get("schema")
+    if not isinstance(schema, int):
+        raise _corrupt(path, "its manifest has no schema version")
+    if schema > SCHEMA:
+        raise SchemaTooNew(
+            f"'{path}' has schema {schema}, written by version {manifest.get('version')}; this version reads up to {SCHEMA}; "
+            "upgrade: pip install -U quincunx"
+        )
+    fields = (("kind", str), ("spec", dict), ("arrays", list))
+    if not all(isinstance(manifest.get(field), kind) for field, kind in fields):
+        raise _corrupt(path, "its manifest has no kind, no spec or no list of arrays")
+    return manifest
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
+    if not (name.startswith("arrays/") and name.endswith(".npy")):
+        raise _corrupt(path, f"unexpected member '{name}'")
+    with archive.open(name) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        if read_header is None:
+            raise _corrupt(path, f"'{name}' has array format {version}")
+        shape, fortran, dtype = read_header(stream)
+        if dtype.hasobject:
+            raise UnsafeFile(
+                f"'{path}' holds Python objects in '{name}', which can run code when read; expected plain numbers; "
+                "ask its author to save it with Quincunx"
+            )
+        count = int(np.prod(shape, dtype=np.int64))
+        # A header may claim any size: believe the archive's directory before allocating.
+        if count * dtype.itemsize != archive.getinfo(name).file_size - stream.tell():
+            raise _corrupt(path, f"'{name}' is shorter or longer than its header says")
+        flat = np.empty(count, dtype)
+        view = flat.view(np.uint8) if count and dtype.itemsize else np.empty(0, np.uint8)
+        position = 0
+        while position < len(view):
+            got = stream.readinto(view[position : position + (1 << 22)])
+            if not got:
+                raise _corrupt(path, f"'{name}' ends early")
+            position += got
+        stream.read()
+    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)

@@ -1,0 +1,90 @@
+"""Drawing leaves nothing behind: no settings, no figures, no window, no values of ours."""
+
+import ast
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+import quincunx.plot
+from quincunx import plot
+
+RANDOM = np.random.default_rng(0)
+DRAWS = RANDOM.normal(size=(200, 2))
+LEVELS = np.linspace(0.1, 0.9, 9)
+CALLS = {
+    "corner": lambda **o: plot.corner(DRAWS, ["a", "b"], **o),
+    "coverage": lambda **o: plot.coverage(LEVELS, {"joint": LEVELS}, 100, **o),
+    "failures": lambda **o: plot.failures(DRAWS, DRAWS[:, 0] > 1, ["a", "b"], **o),
+    "loop": lambda **o: plot.loop(**o),
+    "losses": lambda **o: plot.losses(DRAWS[:, :1], DRAWS[:, 1:], np.array([3]), **o),
+    "predictive_series": lambda **o: plot.predictive_series(DRAWS, np.zeros(2), **o),
+    "predictive_summaries": lambda **o: plot.predictive_summaries(DRAWS, np.zeros(2), ["a", "b"], **o),
+    "sbc_ranks": lambda **o: plot.sbc_ranks(RANDOM.integers(0, 100, (100, 2)), 99, ["a", "b"], **o),
+}
+
+
+def test_every_public_picture_is_in_this_table():
+    assert set(CALLS) == {name for name in plot.__all__ if name != "central_band"}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_picture_changes_no_setting_and_registers_no_figure(name):
+    before = dict(matplotlib.rcParams)
+    for theme in ("light", "dark"):
+        figure = CALLS[name](theme=theme)
+        figure.canvas.draw()
+        assert dict(matplotlib.rcParams) == before
+        assert figure.number is None if hasattr(figure, "number") else True
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_users_own_settings_do_not_reach_into_a_picture(name):
+    with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 40, "text.usetex": True, "axes.grid": True}):
+        figure = CALLS[name]()
+    assert all(axes.get_facecolor()[:3] != (1.0, 0.0, 0.0) for axes in figure.axes)
+    figure.canvas.draw()
+
+
+def test_an_unknown_theme_is_refused():
+    with pytest.raises(ValueError, match="light, dark"):
+        plot.loop(theme="sepia")
+
+
+def test_pyplot_is_never_imported():
+    code = "import sys, quincunx.plot, quincunx.lab.report; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_threads_may_draw_at_once():
+    before, failures = dict(matplotlib.rcParams), []
+
+    def draw(theme: str) -> None:
+        try:
+            for _ in range(3):
+                figure = plot.coverage(LEVELS, {"joint": LEVELS}, 100, theme=theme)
+                expected = "#ffffff" if theme == "light" else "#12171e"
+                assert matplotlib.colors.to_hex(figure.get_facecolor()) == expected
+        except AssertionError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=draw, args=(theme,)) for theme in ("light", "dark") * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and dict(matplotlib.rcParams) == before
+
+
+def test_plot_knows_no_values():
+    for path in Path(quincunx.plot.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                if name.startswith("quincunx"):
+                    assert name.startswith(("quincunx.plot", "quincunx.errors")), (path.name, name)
