@@ -15,9 +15,8 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Integer, PRNGKeyArray
+from jaxtyping import Integer, PRNGKeyArray
 
-from quincunx._version import __version__
 from quincunx._version import __version__
 from quincunx.errors import CorruptFile, DataFileError, SchemaTooNew, UnknownKind, UnsafeFile, UsageError
 
@@ -27,18 +26,26 @@ SCHEMA = 1
 """The schema version this package writes, and the newest it reads."""
 
 _HOMES = {
-    "prior": "quincunx.model.prior",
+    "calibration": "quincunx.learn.calibrate",
+    "conditional_posterior": "quincunx.infer.conditional",
+    "direct_estimator": "quincunx.infer.direct",
+    "direct_posterior": "quincunx.infer.direct",
+    "familiarity": "quincunx.infer.misspecification",
+    "fit-state": "quincunx.learn.fit",
     "outcome": "quincunx.model.outcome",
-    "simulations": "quincunx.run.simulations",
-    "scale": "quincunx.learn.scale",
-    "fit": "quincunx.learn.fit",
-    "surrogate": "quincunx.learn.surrogate",
-    "draws": "quincunx.infer.samplers.draws",
+    "potential_estimator": "quincunx.infer.indirect",
+    "potential_posterior": "quincunx.infer.indirect",
+    "prior": "quincunx.model.prior",
+    "reader": "quincunx.infer.reading",
+    "repair": "quincunx.check.conformal",
     "report": "quincunx.check.report",
+    "scale": "quincunx.learn.scale",
+    "simulations": "quincunx.run.simulations",
+    "surrogate": "quincunx.learn.surrogate",
 }
 _ROOMS = ("quincunx.model", "quincunx.run", "quincunx.learn", "quincunx.infer", "quincunx.check", "quincunx.lab")
 
-_registry: dict[str, type] = {}
+_registry: dict[str, Any] = {}
 
 C = TypeVar("C", bound=type)
 
@@ -74,7 +81,7 @@ def as_key(key: int | np.integer | Integer[np.ndarray, "..."] | PRNGKeyArray) ->
             high >>= 32
         return low if number >= 0 else jax.random.fold_in(low, 0x5EED)
     if isinstance(key, (jax.Array, np.ndarray)):
-        if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
+        if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
             return key
         if key.shape == () and jnp.issubdtype(key.dtype, jnp.integer):
             return as_key(int(key))
@@ -110,7 +117,7 @@ def register(kind: str) -> Callable[[C], C]:
     return decorate
 
 
-def _class_of(kind: str) -> type:
+def _class_of(kind: str) -> Any:
     for module in (_HOMES[kind],) if kind in _HOMES else _ROOMS:
         if kind in _registry:
             break
@@ -166,7 +173,8 @@ def save(value: Any, path: str | os.PathLike[str]) -> Path:
     kind = getattr(value, "kind", None)
     if kind is None or not isinstance(value, Value):
         raise UsageError(
-            f"got a {type(value).__name__}, which cannot be saved; expected a value with a kind, to_state and from_state"
+            f"got a {type(value).__name__}, which cannot be saved; expected a value with a kind, to_state and "
+            f"from_state"
         )
     spec, arrays = value.to_state()
     manifest = {
@@ -262,7 +270,8 @@ def _read_manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
         raise _corrupt(path, "its manifest has no schema version")
     if schema > SCHEMA:
         raise SchemaTooNew(
-            f"'{path}' has schema {schema}, written by version {manifest.get('version')}; this version reads up to {SCHEMA}; "
+            f"'{path}' has schema {schema}, written by version {manifest.get('version')}; this version reads up "
+            f"to {SCHEMA}; "
             "upgrade: pip install -U quincunx"
         )
     fields = (("kind", str), ("spec", dict), ("arrays", list))
@@ -276,7 +285,9 @@ def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
         raise _corrupt(path, f"unexpected member '{name}'")
     with archive.open(name) as stream:
         version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
+            version
+        )
         if read_header is None:
             raise _corrupt(path, f"'{name}' has array format {version}")
         shape, fortran, dtype = read_header(stream)
@@ -293,9 +304,10 @@ def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
         view = flat.view(np.uint8) if count and dtype.itemsize else np.empty(0, np.uint8)
         position = 0
         while position < len(view):
-            got = stream.readinto(view[position : position + (1 << 22)])
+            got = stream.read(min(1 << 22, len(view) - position))
             if not got:
                 raise _corrupt(path, f"'{name}' ends early")
-            position += got
+            view[position : position + len(got)] = np.frombuffer(got, np.uint8)
+            position += len(got)
         stream.read()
     return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)

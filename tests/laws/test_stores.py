@@ -1,9 +1,13 @@
 """Laws of files: what is written is read back, and a file cut at any byte is refused by name, never half read."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import quincunx as qx
+import quincunx.values
 from quincunx.errors import CorruptFile, QuincunxError
 from quincunx.values import register, save
 
@@ -46,6 +50,19 @@ def test_what_is_written_is_read_back(file):
     for name, array in Everything.ARRAYS.items():
         assert again.arrays[name].dtype == array.dtype
         np.testing.assert_array_equal(again.arrays[name], array)
+
+
+def test_every_kind_says_where_it_lives():
+    """A file is read in a process that has imported nothing yet: the kind alone must lead to its class."""
+    source = Path(quincunx.values.__file__).parent
+    found = {}
+    for path in source.rglob("*.py"):
+        module = ".".join(path.relative_to(source.parent).with_suffix("").parts)
+        for kind in re.findall(r'^@register\("([\w-]+)"\)\n(?:@.*\n)*class', path.read_text(), re.MULTILINE):
+            found[kind] = module
+    # networks are built from specifications, not loaded: their registry is another
+    values = {kind: module for kind, module in found.items() if not module.startswith(("quincunx.learn.networks", "quincunx.learn.flows"))}
+    assert values == quincunx.values._HOMES
 
 
 def test_a_file_cut_at_any_byte_is_refused(file):

@@ -34,7 +34,9 @@ MEMBERS = {
     "log uniform": dist.LogUniform(1.0, 10.0),
     "affine": dist.TransformedDistribution(dist.Beta(2.0, 2.0), T.AffineTransform(3.0, 2.0)),
     "chain": dist.TransformedDistribution(dist.Normal(0.0, 1.0), [T.AffineTransform(1.0, 0.5), T.ExpTransform()]),
-    "mixture": dist.MixtureSameFamily(dist.Categorical(jnp.array([0.3, 0.7])), dist.Normal(jnp.array([-2.0, 2.0]), 0.5)),
+    "mixture": dist.MixtureSameFamily(
+        dist.Categorical(jnp.array([0.3, 0.7])), dist.Normal(jnp.array([-2.0, 2.0]), 0.5)
+    ),
 }
 
 
@@ -53,7 +55,7 @@ def test_a_private_distribution_cannot_be_written():
     class Mine(dist.Normal):
         pass
 
-    with pytest.raises(UnsupportedPrior, match="(?s)Mine.*'a'"):
+    with pytest.raises(UnsupportedPrior, match=r"(?s)Mine.*'a'"):
         distribution_to_state("a", Mine(0.0, 1.0))
 
 

@@ -56,7 +56,7 @@ def test_the_density_is_scipys(prior):
 def test_the_density_is_zero_outside_with_finite_gradients(prior):
     flat = jnp.array([[-1.0, 0.0, 0, 0, 0], [1.0, 3.1, 0, 0, 0], [1.0, jnp.nan, 0, 0, 0]])
     assert np.array_equal(prior.log_prob_flat(flat), np.full(3, -np.inf))
-    gradient = jax.vmap(jax.grad(prior.log_prob_flat))(flat)
+    gradient = jax.jit(jax.vmap(jax.grad(prior.log_prob_flat)))(flat)
     assert np.isfinite(gradient).all()
 
 
@@ -115,8 +115,8 @@ def test_wrong_shapes_are_named(prior):
         prior.flatten({**theta, "angle": jnp.zeros(3)})
     with pytest.raises(ShapeMismatch, match="5"):
         prior.unflatten(jnp.zeros((2, 4)))
-    with pytest.raises(ShapeMismatch):
-        prior.to_constrained(jnp.zeros(()))
+    with pytest.raises(ShapeMismatch, match="5"):
+        prior.to_constrained(jnp.zeros((2, 6)))
 
 
 @pytest.mark.parametrize(

@@ -106,11 +106,15 @@ def test_names_and_units_reach_the_outcome():
 
 def test_decorating_and_wrapping_are_the_same():
     assert wrap(bell.function, PRIOR, name="other").name == "other"
-    np.testing.assert_array_equal(wrap(bell.function, PRIOR)(PRIOR.sample(key=0), key=0), bell(PRIOR.sample(key=0), key=0))
+    np.testing.assert_array_equal(
+        wrap(bell.function, PRIOR)(PRIOR.sample(key=0), key=0), bell(PRIOR.sample(key=0), key=0)
+    )
 
 
 @pytest.mark.parametrize(
-    "function", [lambda theta: 0.0, lambda theta, *, seed: 0.0, lambda theta, *, key, rng: 0.0], ids=["none", "seed", "two"]
+    "function",
+    [lambda theta: 0.0, lambda theta, *, seed: 0.0, lambda theta, *, key, rng: 0.0],
+    ids=["none", "seed", "two"],
 )
 def test_a_signature_without_randomness_is_refused(function):
     with pytest.raises(SimulatorError, match="expected exactly one of key"):
@@ -125,7 +129,7 @@ def test_a_prior_is_needed():
 
 
 def test_parameters_the_prior_lacks_are_named():
-    with pytest.raises(NameMismatch, match="(?s)asks for 'mean'.*mu"):
+    with pytest.raises(NameMismatch, match=r"(?s)asks for 'mean'.*mu"):
         wrap(lambda theta, *, key: theta["mean"], PRIOR)(PRIOR.sample(key=0), key=0)
 
 
@@ -160,7 +164,7 @@ def test_outcomes_that_are_no_numbers_are_refused(outcome, error):
 
 def test_a_batch_of_the_wrong_length_is_refused(rows):
     theta, keys = rows
-    with pytest.raises(BatchAxisError, match="axis 1 has that length"):
+    with pytest.raises(BatchAxisError, match=r"axis 1 has that length"):
         wrap(lambda theta, *, keys: jnp.stack([theta["mu"], theta["mu"], theta["mu"]]), PRIOR).batch(theta, keys=keys)
     with pytest.raises(BatchAxisError, match="first axis"):
         wrap(lambda theta, *, rngs: 0.0, PRIOR).batch(theta, keys=keys)

@@ -1,5 +1,7 @@
 """Corner plots, compared by structure: panels, labels, limits, lines and regions."""
 
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pytest
@@ -63,9 +65,13 @@ def test_ticks_lie_inside_their_axes_and_labels_do_not_overlap():
         low, high = axes.get_xlim()
         ticks = axes.get_xticks()
         assert np.all((ticks >= low) & (ticks <= high)) and 1 <= len(ticks) <= 5
-        boxes = [label.get_window_extent(renderer) for label in axes.get_xticklabels() if label.get_text() and label.get_visible()]
+        boxes = [
+            label.get_window_extent(renderer)
+            for label in axes.get_xticklabels()
+            if label.get_text() and label.get_visible()
+        ]
         if axes.xaxis.get_tick_params()["labelbottom"] and axes.xaxis.get_majorticklabels()[0].get_rotation() == 0:
-            assert all(a.x1 <= b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
+            assert all(a.x1 <= b.x0 for a, b in pairwise(boxes))
 
 
 def test_nothing_is_cut_off_by_the_edge():
@@ -73,9 +79,9 @@ def test_nothing_is_cut_off_by_the_edge():
     figure = corner(normal(300, 3), names, units={names[0]: "km/s/Mpc", names[2]: "1/day"}, truth=np.zeros(3))
     figure.canvas.draw()
     width, height = figure.canvas.get_width_height()
-    tight = figure.get_tightbbox(figure.canvas.get_renderer())
-    assert tight.x0 >= 0 and tight.y0 >= 0
-    assert tight.x1 * figure.dpi <= width and tight.y1 * figure.dpi <= height
+    inches = figure.get_tightbbox(figure.canvas.get_renderer())
+    assert inches.x0 >= 0 and inches.y0 >= 0
+    assert inches.x1 * figure.dpi <= width and inches.y1 * figure.dpi <= height
 
 
 @pytest.mark.parametrize("name", ["$\\alpha$", "cost $", "$\\nonsense$", "a_b^c", "x{y}", "Ωₘ"])

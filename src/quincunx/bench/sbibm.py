@@ -75,7 +75,7 @@ def measure(
         accuracies.append(float(c2st(reference, flat)))
     return Measurement(
         task=task,
-        method=method if isinstance(method, str) else type(method).__name__,
+        method=method if isinstance(method, str) else method.name,
         budget=budget,
         seed=seed,
         draws=draws,

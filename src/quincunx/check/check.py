@@ -13,6 +13,7 @@ from quincunx.check.averaged import averaged_posterior
 from quincunx.check.coverage import hpd_coverage
 from quincunx.check.features import data_columns
 from quincunx.check.lc2st import lc2st
+from quincunx.check.partition import ratio_checks
 from quincunx.check.predictive import predictive_check
 from quincunx.check.report import Report
 from quincunx.check.result import TestResult
@@ -23,8 +24,18 @@ from quincunx.errors import CalibrationWarning, UsageError
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key
 
-DEFAULT = ("sbc", "coverage", "tarp", "lc2st", "averaged", "prior predictive", "posterior predictive")
-"""The default set. The answer q(theta | x) = p(theta) is caught by tarp and lc2st (and by sbc where p(x | theta) is known)."""
+DEFAULT = (
+    "sbc",
+    "coverage",
+    "tarp",
+    "lc2st",
+    "averaged",
+    "partition",
+    "misspecification",
+    "prior predictive",
+    "posterior predictive",
+)
+"""The default set. The answer q(theta | x) = p(theta) is caught by tarp and lc2st, and by sbc where p(x | theta) is known."""
 
 
 def check(
@@ -36,17 +47,18 @@ def check(
     draws: int = 99,
     tests: str | Sequence[str] = "default",
     sims: Simulations | None = None,
-    events: int | None = None,
     design: Any = None,
     log_likelihood: Callable[..., Any] | None = None,
 ) -> Report:
     """Is the posterior right? Fresh simulations are sent through the same estimator, and the observation through the model.
 
     `n` simulations from the prior with `draws` draws of q(theta | x) each serve all calibration tests (or `sims`, which must
-    not have been trained on); as many more, from the posterior, are compared with the observation if there is one. `tests` is "default" or names out of
-    `DEFAULT`. `log_likelihood(theta, x)` of one pair sharpens the calibration test. (L + 1) should have many divisors: 99, 199, 999.
+    not have been trained on); as many more, from the posterior, are compared with the observation if there is one. An
+    observation that is a set of k events is checked with sets of k events. `tests` is "default" or names out of `DEFAULT`; those that need what the
+    answer does not have (a density, a ratio, an observation, a simulator) are left out. `log_likelihood` is explained at `run_trials`.
+    draws + 1 should have many divisors: 99, 199, 999.
 
-    The whole report is corrected for the number of its tests (`Report.adjusted`): an exact posterior fails in about one report of a hundred.
+    The whole report is corrected for the number of its tests (`Report.adjusted`): an exact posterior fails in at most one report of a hundred.
 
     Raises:
         UsageError: for an unknown test, or with neither a simulator nor simulations.
@@ -59,8 +71,8 @@ def check(
     if unknown:
         raise UsageError(f"got tests {unknown}; expected some of {', '.join(DEFAULT)}")
     key = as_key(key)
-    k_trials, k_sbc, k_coverage, k_tarp, k_average, k_local, k_at, k_predict = jax.random.split(key, 8)
-    x_o = getattr(posterior, "x_o", None)
+    k_trials, k_sbc, k_coverage, k_tarp, k_average, k_local, k_at, k_predict, k_ratio = jax.random.split(key, 9)
+    x_o, events = observation_of(posterior, simulator, sims)
     design = getattr(posterior, "design", None) if design is None else design
     trials = run_trials(
         posterior, simulator, key=k_trials, n=n, draws=draws, sims=sims, design=design, events=events,
@@ -79,6 +91,11 @@ def check(
     if "lc2st" in chosen:
         at = None if x_o is None else positions_at(posterior, x_o, key=k_at)
         results.append(lc2st(trials, key=k_local, x_o=observed, draws_o=at))
+    if "partition" in chosen:
+        results += ratio_results(posterior, trials, key=k_ratio)
+    suspect = getattr(posterior, "misspecification", None)
+    if "misspecification" in chosen and suspect is not None:
+        results.append(misspecification(suspect, len(posterior.estimator.familiarity.distances)))
     if observed is not None and "prior predictive" in chosen:
         results.append(predictive_check(trials.x, observed, name="prior predictive"))
     if observed is not None and simulator is not None and "posterior predictive" in chosen:
@@ -101,6 +118,52 @@ def check(
             stacklevel=3,
         )
     return report
+
+
+def observation_of(posterior: Any, simulator: Any, sims: Simulations | None) -> tuple[Any, int | None]:
+    """The observation as arrays of the simulator's shapes (None if there is none), and its number of events if it is a set."""
+    x_o = getattr(posterior, "x_o", None)
+    if x_o is None or (simulator is None and sims is None):
+        return x_o, None
+    outcome = simulator.outcome_at(getattr(posterior, "design", None)) if sims is None else sims.outcome
+    arrays, is_set = outcome.check(x_o)
+    if sims is not None and sims.events != is_set:
+        kinds = {True: "sets of events", False: "single outcomes"}
+        raise UsageError(
+            f"got simulations of {kinds[sims.events]} for an observation of {kinds[is_set]}; expected the same; "
+            "simulate with events= as many as were observed, or leave sims out"
+        )
+    return arrays, len(jax.tree.leaves(arrays)[0]) if is_set else None
+
+
+def ratio_results(posterior: Any, trials: Trials, *, key: PRNGKeyArray, m: int = 500) -> tuple[TestResult, ...]:
+    """The partition checks and the balance of an answer that rests on p(x | theta) / p(x); nothing for any other.
+
+    Ratios known up to a factor of x, and those that include the chance of a failed simulation, are not normalised to one.
+    """
+    estimator = getattr(posterior, "estimator", None)
+    if getattr(estimator, "term", "") != "ratio" or estimator.failures is not None:
+        return ()
+    prior, settings = posterior.prior, {} if trials.design is None else {"design": trials.design}
+    fresh = prior.sample_flat(len(trials) * m, key=key).reshape(len(trials), m, -1)
+
+    def log_ratio(theta, x):
+        return np.asarray(estimator.log_likelihood(prior.unflatten(jnp.asarray(theta, jnp.float32)), x, **settings), float)
+
+    return ratio_checks(log_ratio, trials.truth, trials.outcomes, np.asarray(fresh, float))
+
+
+def misspecification(found: Any, n: int) -> TestResult:
+    """The estimator's own test of its observation against the simulations it was trained on, as a result of the report."""
+    return TestResult(
+        name="misspecification",
+        question="Is the observation like what was simulated for training?",
+        p_value=min(float(found.p_value), 0.0 if found.beyond else 1.0),
+        statistic=float(found.deviations),
+        n=n,
+        effects={"farthest column in robust sd": float(found.deviations)},
+        note=f"farthest: {found.worst}",
+    )
 
 
 def unusable_draws(trials: Trials) -> tuple[TestResult, ...]:

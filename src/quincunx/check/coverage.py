@@ -7,7 +7,7 @@ from scipy.stats import f as fisher_f
 from scipy.stats import norm
 
 from quincunx.check.ranks import jittered, random_ranks
-from quincunx.check.result import TestResult
+from quincunx.check.result import WARN_BELOW, TestResult
 from quincunx.check.trials import Trials
 from quincunx.errors import UsageError
 from quincunx.values import as_key
@@ -80,13 +80,14 @@ def hpd_coverage(trials: Trials, *, key: int | PRNGKeyArray) -> TestResult:
     deviation = hits / n - LEVELS
     worst = float(deviation[np.argmax(np.abs(deviation))])
     inflation = equivalent_inflation(float(c.mean()), trials.truth.shape[1])
+    p = float(2.0 * norm.sf(abs(area) * np.sqrt(12.0 * n)))
     return TestResult(
         name="coverage",
         question="Do regions of highest density hold the truth as often as they say?",
-        p_value=float(2.0 * norm.sf(abs(area) * np.sqrt(12.0 * n))),
+        p_value=p,
         statistic=area,
         n=n,
         effects={"sd inflation": inflation, "largest deviation": worst, "coverage of 95 %": float(hits[-1] / n)},
-        note="overconfident" if area < 0 else "underconfident",
+        note="" if p >= WARN_BELOW else "overconfident" if area < 0 else "underconfident",
         detail={"levels": LEVELS, "coverage": hits / n, "low": low, "high": high, "hpd_levels": c},
     )

@@ -42,6 +42,7 @@ def rank_test(
     draws: Float[np.ndarray, "N L"],
     *,
     key: PRNGKeyArray,
+    parameter: bool = True,
 ) -> TestResult:
     """SBC of one scalar quantity: p = 2 min(p of the ECDF's simultaneous band, p of chi-squared), at most 1.
 
@@ -58,7 +59,7 @@ def rank_test(
         p_value=min(1.0, 2.0 * min(p_ecdf, p_chi2)),
         statistic=gamma,
         n=n,
-        effects=rank_effects(ranks, count),
+        effects=rank_effects(ranks, count) if parameter else {"mean rank": float((ranks.mean() + 0.5) / (count + 1))},
         detail={
             "ranks": ranks,
             "draws": np.array(count),
@@ -101,5 +102,5 @@ def sbc(trials: Trials, *, key: int | PRNGKeyArray) -> tuple[TestResult, ...]:
          trials.log_likelihood_truth, trials.log_likelihood_draws, keys[-1]),
     ):
         if truth is not None and draws is not None:
-            results.append(rank_test(f"sbc: {title}", question, truth, draws, key=k))
+            results.append(rank_test(f"sbc: {title}", question, truth, draws, key=k, parameter=False))
     return tuple(results)

@@ -32,15 +32,14 @@ def tail_probability(statistic: float, null: Float[np.ndarray, " m"]) -> float:
         return counted
     stretched = 1.0 + shape * (statistic - threshold) / scale
     beyond = stretched ** (-1.0 / shape) if abs(shape) > 1e-6 else np.exp(-(statistic - threshold) / scale)
-    # The weakly informative prior keeps the shape from promising a finite end point to the tail on the strength of few points.
-    return float(min(1.0, max(k / m * beyond, 1e-12)))
+    return float(np.clip(k / m * beyond, 1e-12, 1.0))
 
 
 def generalised_pareto(excess: Float[np.ndarray, " k"]) -> tuple[float, float]:
     """Fit (shape xi, scale sigma) of the generalised Pareto law to positive excesses, as Zhang and Stephens (2009) do.
 
     The density is (1 / sigma) (1 + xi y / sigma)^(-1/xi - 1). The shape is drawn towards 0.1 with the weight of ten
-    points, so that the tail of a bounded statistic is never cut off: a conservative p-value, never zero.
+    points and never below zero, an exponential tail: conservative for statistics that are bounded.
 
     >>> import numpy as np
     >>> xi, sigma = generalised_pareto(np.random.default_rng(1).exponential(2.0, size=2000))
@@ -65,5 +64,5 @@ def generalised_pareto(excess: Float[np.ndarray, " k"]) -> tuple[float, float]:
     theta_hat = float(np.sum(np.where(usable, theta, 0.0) * weight) / np.sum(weight))
     raw = float(np.mean(np.log1p(-theta_hat * y)))
     scale = -raw / theta_hat if abs(theta_hat) > 1e-12 else float(np.mean(y))
-    shape = max((n * raw + 10 * 0.1) / (n + 10), -0.05)
-    return shape, scale
+    # A finite end point is not believed: beyond it any statistic would have probability zero.
+    return max((n * raw + 10 * 0.1) / (n + 10), 0.0), scale

@@ -8,7 +8,7 @@ from scipy.stats import kstest
 
 from quincunx.check.features import Features
 from quincunx.check.ranks import jittered, random_ranks
-from quincunx.check.result import TestResult
+from quincunx.check.result import WARN_BELOW, TestResult
 from quincunx.check.trials import Trials
 from quincunx.values import as_key
 
@@ -69,6 +69,6 @@ def tarp(trials: Trials, *, key: int | PRNGKeyArray) -> TestResult:
         statistic=float(outcome.statistic),
         n=len(trials),
         effects={"largest deviation": float(outcome.statistic), "area": offset},
-        note="the truth lies nearer to what the data suggest than the draws do" if offset > 0 else "",
+        note="the truth lies nearer to what the data suggest than the draws do" if outcome.pvalue < WARN_BELOW and offset > 0 else "",
         detail={"fractions": fractions, "ranks": ranks, "draws": np.array(trials.draws_each)},
     )

@@ -14,6 +14,9 @@ from quincunx.errors import AllSimulationsFailed, TooFewSimulations, UsageError
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key
 
+LIKELIHOOD_DRAWS = 19
+"""So many draws of each trial have their likelihood evaluated, which may cost as much as a simulation."""
+
 FEWEST = 20
 """Below so many usable simulations no calibration test says anything."""
 
@@ -37,8 +40,8 @@ class Trials(eqx.Module):
 
     `truth` (N, D) and `draws` (N, L, D) are flat parameters, `names` (D) their columns; `position_truth` (N, U) and
     `position_draws` (N, L, U) are the same points in unconstrained space, where distances are taken. `x` (N, F) are the data as
-    columns (a set of events by its moments and quantiles). `log_q_*` are log q(theta | x_i) of truth and draws, `log_likelihood_*` log p(x_i | theta), None where
-    unknown. `simulated` counts all simulations, `failed` those left out, in the same way as training leaves them out.
+    columns (a set of events by its moments and quantiles). `log_q_*` are log q(theta | x_i) of truth and draws, `log_likelihood_*`
+    log p(x_i | theta) of the truth and the first K draws, None where unknown. `outcomes` and `design` are the data and settings as they were simulated. `simulated` counts all simulations, `failed` those left out, in the same way as training leaves them out.
     """
 
     truth: Float[np.ndarray, "N D"]
@@ -49,7 +52,9 @@ class Trials(eqx.Module):
     log_q_truth: Float[np.ndarray, " N"] | None = None
     log_q_draws: Float[np.ndarray, "N L"] | None = None
     log_likelihood_truth: Float[np.ndarray, " N"] | None = None
-    log_likelihood_draws: Float[np.ndarray, "N L"] | None = None
+    log_likelihood_draws: Float[np.ndarray, "N K"] | None = None
+    outcomes: Any = None
+    design: Any = None
     names: tuple[str, ...] = eqx.field(static=True, default=())
     simulated: int = eqx.field(static=True, default=0)
     failed: int = eqx.field(static=True, default=0)
@@ -74,7 +79,7 @@ class Trials(eqx.Module):
         x: Float[np.ndarray, "N F"],
         *,
         log_q: tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N L"]] | None = None,
-        log_likelihood: tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N L"]] | None = None,
+        log_likelihood: tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N K"]] | None = None,
         names: tuple[str, ...] | None = None,
     ) -> "Trials":
         """Trials from plain arrays of parameters that live on the whole real line.
@@ -90,7 +95,7 @@ class Trials(eqx.Module):
         q, p = log_q or (None, None), log_likelihood or (None, None)
         names = names or tuple(f"theta[{i}]" for i in range(truth.shape[1]))
         x = np.asarray(x, float)
-        return cls(truth, draws, truth, draws, x, q[0], q[1], p[0], p[1], tuple(names), len(truth), 0)
+        return cls(truth, draws, truth, draws, x, *q, *p, x, None, tuple(names), len(truth), 0)
 
 
 def run_trials(
@@ -107,7 +112,9 @@ def run_trials(
 ) -> Trials:
     """Simulate n pairs from the prior (or take `sims`, which must not have been used for training) and draw from q for each.
 
-    `log_likelihood(theta: dict (D...), x)` of one pair, if known, adds the quantity log p(x | theta). Failed simulations are dropped and counted.
+    `log_likelihood(theta, x)` of one parameter point (a dict) and one outcome, which JAX must be able to transform, adds the
+    quantity log p(x | theta); terms free of theta may be missing. By default it is that of `simulator.tractable`. Failed
+    simulations are dropped and counted.
 
     Raises:
         UsageError: with neither a simulator nor simulations.
@@ -130,13 +137,18 @@ def run_trials(
         )
     prior = posterior.prior
     x = jax.tree.map(jnp.asarray, usable.x)
-    drawn = posterior.sample_many(draws, x, key=k_draw)
+    settings = {} if usable.design is None else {"design": usable.design}
+    drawn = posterior.sample_many(draws, x, key=k_draw, **settings)
+    if log_likelihood is None:
+        log_likelihood = getattr(getattr(simulator, "tractable", None), "log_likelihood", None)
     truth = {name: jnp.asarray(usable.theta[name]) for name in drawn}
     together = {name: jnp.concatenate([truth[name][:, None], jnp.asarray(drawn[name])], axis=1) for name in drawn}
     flat = prior.flatten(together)
     position = prior.to_unconstrained(flat)
-    log_q = _log_q(posterior, together, x)
-    log_p = None if log_likelihood is None else _log_p(log_likelihood, together, x)
+    density = getattr(posterior, "log_prob_many", None)
+    log_q = None if density is None else density(together, x, **settings)
+    some = {name: value[:, : LIKELIHOOD_DRAWS + 1] for name, value in together.items()}
+    log_p = None if log_likelihood is None else _log_p(log_likelihood, some, x, usable.events)
     halves = [(None, None) if v is None else (_host(v[:, 0]), _host(v[:, 1:])) for v in (log_q, log_p)]
     return Trials(
         _host(flat[:, 0]),
@@ -146,6 +158,8 @@ def run_trials(
         data_columns(usable.x, sets=usable.events),
         *halves[0],
         *halves[1],
+        usable.x,
+        usable.design,
         tuple(prior.columns),
         len(sims),
         len(sims) - len(usable),
@@ -156,12 +170,9 @@ def _host(array) -> np.ndarray:
     return np.asarray(array, dtype=float)
 
 
-def _log_q(posterior, together, x):
-    density = getattr(posterior, "log_prob_many", None)
-    return None if density is None else density(together, x)
+def _log_p(log_likelihood, theta, x, sets):
+    def of_one(point, x):
+        return jnp.sum(jax.vmap(log_likelihood, in_axes=(None, 0))(point, x)) if sets else log_likelihood(point, x)
 
-
-def _log_p(log_likelihood, together, x):
     # One compiled call: every set of draws against its own data.
-    over_draws = jax.vmap(log_likelihood, in_axes=(0, None))
-    return jax.jit(jax.vmap(over_draws))(together, x)
+    return jax.jit(jax.vmap(jax.vmap(of_one, in_axes=(0, None))))(theta, x)

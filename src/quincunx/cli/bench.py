@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quincunx.cli.console import emit, tabulate
-from quincunx.cli.options import Budget, Json, Method, Seed
+from quincunx.cli.options import Budget, Json, Method, Seed, Settings
 from quincunx.errors import UsageError
 
 
@@ -21,6 +21,7 @@ def bench(
     suite: Annotated[Suite, typer.Argument(help="Which benchmark; sbibm is that of 2101.04653.")],
     task: Annotated[str, typer.Option("--task", help="A task of the benchmark, several with commas, or all.")] = "two_moons",
     method: Method = "npe",
+    set: Settings = None,
     budget: Budget = 10_000,
     observations: Annotated[
         str, typer.Option("--observations", help="Which of the ten: 1, 1-3, 1,4,7 or all.")
@@ -34,12 +35,15 @@ def bench(
     _limit_threads(threads)
     from quincunx.bench import TASKS, measure
     from quincunx.cli.progress import progress
+    from quincunx.cli.settings import configured, parse_settings
+
+    chosen = configured(method, parse_settings(set or []))
 
     names = TASKS if task == "all" else task.split(",")
     found = []
     for name in names:
         with progress(f"{name}: training") as tell:
-            found.append(measure(name, method, budget, observations=numbers, seed=seed, progress=tell))
+            found.append(measure(name, chosen, budget, observations=numbers, seed=seed, progress=tell))
     if json:
         documents = [measurement.as_dict() for measurement in found]
         emit(documents[0] if len(documents) == 1 else {"measurements": documents})

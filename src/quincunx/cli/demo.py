@@ -1,5 +1,6 @@
 """``quincunx demo``: the main job on a worked problem, from simulations to a checked answer beside the known one."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from quincunx.cli.console import emit, say, tabulate
 from quincunx.cli.exits import CHECK_FAILED
-from quincunx.cli.options import Budget, Json, Method, Resume, Seed
+from quincunx.cli.options import Budget, Json, Method, Resume, Seed, Settings
 
 
 def demo(
@@ -16,6 +17,7 @@ def demo(
         Path | None, typer.Option("--out", help="Directory to write into; NAME or NAME-2, ... if left out.", file_okay=False)
     ] = None,
     method: Method = "npe",
+    set: Settings = None,
     budget: Budget = 10_000,
     simulations: Annotated[int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")] = 300,
     seed: Seed = 0,
@@ -30,11 +32,12 @@ def demo(
     from quincunx.cli.folder import RunFolder, first_free
     from quincunx.cli.job import run_job, save_reference
     from quincunx.cli.page import write_page
+    from quincunx.cli.settings import configured, parse_settings
     from quincunx.cli.source import read_source
     from quincunx.errors import UsageError
-    from quincunx.infer.method import method_named
 
-    method_named(method)
+    settings = parse_settings(set or [])
+    chosen = configured(method, settings)
     source = read_source(name)
     if source.problem is None:
         raise UsageError(f"{name} is a file; demo runs a gallery problem by name, and your own goes to: quincunx infer {name}")
@@ -45,15 +48,20 @@ def demo(
         "data": None,
         "observation": 1,
         "method": method,
+        "settings": settings,
         "budget": budget,
         "draws": 10_000,
         "seed": seed,
     }
     folder = RunFolder.begin(where, options=options, resume=resume)
     say(f"{source.problem.title}: {budget:,} simulations, method {method}, into {where}")
-    again = f"quincunx demo {name} --out {where} --method {method} --budget {budget} --seed {seed} --resume"
+    again = shlex.join(
+        ["quincunx", "demo", name, "--out", str(where), "--method", method, "--budget", str(budget), "--seed", str(seed)]
+        + [part for pair in set or [] for part in ("--set", pair)]
+        + ["--simulations", str(simulations), "--resume"]
+    )
     answer = run_job(
-        folder, source, source.problem.observation(1), method=method, budget=budget, draws=10_000, seed=seed, resume=again
+        folder, source, source.problem.observation(1), method=chosen, budget=budget, draws=10_000, seed=seed, resume=again
     )
     say("drawing the reference posterior")
     has_reference = save_reference(folder, source, 1)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from quincunx.cli.console import emit, say
-from quincunx.cli.options import Budget, Json, Method, Out, Resume, Seed, Source
+from quincunx.cli.options import Budget, Json, Method, Out, Resume, Seed, Settings, Source
 from quincunx.errors import UsageError
 
 
@@ -20,6 +20,7 @@ def infer(
         int | None, typer.Option("--observation", min=1, help="Instead of --data: a gallery problem's own, by number.")
     ] = None,
     method: Method = "npe",
+    set: Settings = None,
     budget: Budget = 10_000,
     draws: Annotated[int, typer.Option("--draws", min=2, help="How many posterior draws to save.")] = 10_000,
     seed: Seed = 0,
@@ -33,11 +34,12 @@ def infer(
     from quincunx.cli.folder import RunFolder, resume_command
     from quincunx.cli.job import run_job
     from quincunx.cli.page import write_page
+    from quincunx.cli.settings import configured, parse_settings
     from quincunx.cli.source import read_source
-    from quincunx.infer.method import method_named
     from quincunx.run import read_observation
 
-    method_named(method)
+    settings = parse_settings(set or [])
+    chosen = configured(method, settings)
     found = read_source(source)
     if (data is None) == (observation is None):
         raise UsageError("give one observation: --data FILE, or for a gallery problem --observation NUMBER")
@@ -53,13 +55,14 @@ def infer(
         "data": None if data is None else str(data),
         "observation": observation,
         "method": method,
+        "settings": settings,
         "budget": budget,
         "draws": draws,
         "seed": seed,
     }
     folder = RunFolder.begin(out, options=options, resume=resume)
     answer = run_job(
-        folder, found, x_o, method=method, budget=budget, draws=draws, seed=seed, resume=resume_command()
+        folder, found, x_o, method=chosen, budget=budget, draws=draws, seed=seed, resume=resume_command()
     )
     folder.note(status="done")
     write_page(folder, found, answer.posterior)

@@ -35,7 +35,7 @@ class Answer:
 
 
 def run_job(
-    folder: RunFolder, source: Source, x_o: Any, *, method: str, budget: int, draws: int, seed: int, resume: str
+    folder: RunFolder, source: Source, x_o: Any, *, method: Any, budget: int, draws: int, seed: int, resume: str
 ) -> Answer:
     """Carry the job out, or what is left of it, inside its directory.
 
@@ -107,7 +107,7 @@ def _simulations(folder: RunFolder, source: Source, budget: int, seed: int, resu
 
 
 def _posterior(
-    folder: RunFolder, source: Source, x_o: Any, sims: Simulations, method: str, seed: int, resume: str
+    folder: RunFolder, source: Source, x_o: Any, sims: Simulations, method: Any, seed: int, resume: str
 ) -> Any:
     if folder.posterior.exists() and folder.record.get("trained"):
         say("the posterior is there already")

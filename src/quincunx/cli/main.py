@@ -1,6 +1,7 @@
 """The door of the command line: which verbs there are."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -42,7 +43,7 @@ for name, verb in (
     app.command(name)(guarded(verb))
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool | None) -> None:
     if asked:
         sys.stdout.write(f"quincunx {__version__}\n")
         raise typer.Exit
@@ -50,7 +51,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_version, is_eager=True),
+    version: Annotated[
+        bool | None, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = None,
 ) -> None:
     """Options that stand before any verb."""
 

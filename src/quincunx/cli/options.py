@@ -16,4 +16,8 @@ Budget = Annotated[int, typer.Option("--budget", min=1, help="How many simulatio
 Method = Annotated[
     str, typer.Option("--method", help="npe, nle, nre, ratio, fmpe, npse, or auto to have one chosen for the problem.")
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="An option of the method or its training, such as members=5; repeatable."),
+]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `quincunx infer` wrote.")]

@@ -159,6 +159,7 @@ def _training(posterior: Any, options: dict[str, Any], record: dict[str, Any]) -
     surrogate = posterior.estimator.surrogate
     return {
         "method": options["method"],
+        "settings given": options.get("settings") or "none",
         "options": posterior.estimator.method,
         "minimised": surrogate.functional,
         "networks": surrogate.members,

@@ -91,13 +91,16 @@ def problem() -> Problem:
     """
     prior = _prior()
 
-    @simulator(prior, name="bernoulli_glm")
+    truth = Truth(kind="likelihood", log_likelihood=log_likelihood_of_summary, fisher=fisher)
+
+    @simulator(prior, name="bernoulli_glm", tractable=truth)
     def simulate(theta, *, key, design=None):
         return _spikes(theta["theta"], key) @ _V
 
-    truth = Truth(kind="likelihood", log_likelihood=log_likelihood_of_summary, fisher=fisher)
     recorded = (observed("bernoulli_glm"), {"theta": true_parameters("bernoulli_glm")})
-    return Problem(entry("bernoulli_glm"), simulate, truth, {"theta": jnp.zeros(10)}, recorded=recorded, sampler=_chains)
+    return Problem(
+        entry("bernoulli_glm"), simulate, truth, {"theta": jnp.zeros(10)}, recorded=recorded, sampler=_chains
+    )
 
 
 def problem_raw() -> Problem:
@@ -108,14 +111,15 @@ def problem_raw() -> Problem:
     """
     prior = _prior()
 
-    @simulator(prior, name="bernoulli_glm_raw")
-    def simulate(theta, *, key, design=None):
-        return _spikes(theta["theta"], key)
-
     def reference(x, n, *, key):
         return _chains(x @ _V, n, key=key)
 
     truth = Truth(kind="likelihood", log_likelihood=log_likelihood_of_spikes, fisher=fisher)
+
+    @simulator(prior, name="bernoulli_glm_raw", tractable=truth)
+    def simulate(theta, *, key, design=None):
+        return _spikes(theta["theta"], key)
+
     recorded = (observed("bernoulli_glm_raw"), {"theta": true_parameters("bernoulli_glm")})
     return Problem(
         entry("bernoulli_glm_raw"), simulate, truth, {"theta": jnp.zeros(10)}, recorded=recorded, sampler=reference
@@ -123,7 +127,9 @@ def problem_raw() -> Problem:
 
 
 def _prior() -> Prior:
-    return Prior(theta=dist.MultivariateNormal(jnp.zeros(10), precision_matrix=jnp.asarray(prior_precision(), jnp.float32)))
+    return Prior(
+        theta=dist.MultivariateNormal(jnp.zeros(10), precision_matrix=jnp.asarray(prior_precision(), jnp.float32))
+    )
 
 
 def _spikes(theta: Float[Array, " 10"], key) -> Float[Array, " 100"]:

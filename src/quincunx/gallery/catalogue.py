@@ -28,7 +28,9 @@ class Entry:
 
 _SBIBM = "2101.04653"
 _ENTRIES = (
-    Entry("gaussian_linear", "Mean of a Gaussian, Gaussian prior", 10, 10, "posterior", "0.1 s", _SBIBM, "gaussian_linear"),
+    Entry(
+        "gaussian_linear", "Mean of a Gaussian, Gaussian prior", 10, 10, "posterior", "0.1 s", _SBIBM, "gaussian_linear"
+    ),
     Entry(
         "gaussian_linear_uniform",
         "Mean of a Gaussian, uniform prior",
@@ -42,9 +44,95 @@ _ENTRIES = (
     Entry("gaussian_mixture", "Two widths, one mean", 2, 2, "posterior", "0.1 s", _SBIBM, "gaussian_mixture"),
     Entry("two_moons", "Two crescents", 2, 2, "posterior", "0.1 s", _SBIBM, "two_moons"),
     Entry("slcp", "Simple likelihood, complex posterior", 5, 8, "likelihood", "0.1 s", _SBIBM, "slcp"),
-    Entry("slcp_distractors", "The same among noise", 5, 100, "likelihood", "0.1 s", _SBIBM, "slcp", "problem_distractors"),
+    Entry(
+        "slcp_distractors", "The same among noise", 5, 100, "likelihood", "0.1 s", _SBIBM, "slcp", "problem_distractors"
+    ),
     Entry("bernoulli_glm", "A neuron's spikes, summarised", 10, 10, "likelihood", "0.1 s", _SBIBM, "bernoulli_glm"),
-    Entry("bernoulli_glm_raw", "A neuron's spikes", 10, 100, "likelihood", "0.1 s", _SBIBM, "bernoulli_glm", "problem_raw"),
+    Entry(
+        "bernoulli_glm_raw", "A neuron's spikes", 10, 100, "likelihood", "0.1 s", _SBIBM, "bernoulli_glm", "problem_raw"
+    ),
+    Entry("sir", "Epidemic in a million, sampled", 2, 10, "likelihood", "1 s", _SBIBM, "sir"),
+    Entry("lotka_volterra", "Predators and prey", 4, 20, "likelihood", "1 s", _SBIBM, "lotka_volterra"),
+    Entry(
+        "galton_uniform", "Galton board", 1, 1, "posterior", "0.1 s", "textbook", "galton_binomial", "problem_uniform"
+    ),
+    Entry(
+        "galton_tilted",
+        "Tilted Galton board",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "textbook",
+        "galton_binomial",
+        "problem_tilted",
+    ),
+    Entry(
+        "galton_generalised",
+        "Galton board, no binomial",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "1805.12244",
+        "galton_generalised",
+    ),
+    Entry(
+        "normal_normal",
+        "Normal mean, normal prior",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "textbook",
+        "conjugate",
+        "problem_normal_normal",
+    ),
+    Entry(
+        "beta_binomial",
+        "Chance of success",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "textbook",
+        "conjugate",
+        "problem_beta_binomial",
+    ),
+    Entry(
+        "gamma_poisson",
+        "Rate of counts, in sets",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "textbook",
+        "conjugate",
+        "problem_gamma_poisson",
+    ),
+    Entry(
+        "two_gaussians",
+        "Two Gaussians of one width",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "1506.02169",
+        "conjugate",
+        "problem_two_gaussians",
+    ),
+    Entry(
+        "boarding_school",
+        "Influenza in a school, 1978",
+        3,
+        14,
+        "likelihood",
+        "0.1 s",
+        "BMJ 1978;1:587",
+        "boarding_school",
+    ),
+    Entry("stochastic_sir", "The same, boy by boy", 2, 14, "none", "0.1 s", "BMJ 1978;1:587", "stochastic_sir"),
+    Entry("final_size", "Final size of an outbreak", 2, 1, "posterior", "0.1 s", "Ball 1986", "final_size"),
 )
 
 _BY_NAME = {entry.name: entry for entry in _ENTRIES}
@@ -90,7 +178,9 @@ def load(name: str, /, **options: Any) -> "Problem":
     except TypeError as error:
         if "unexpected keyword" not in str(error) and "unhashable" not in str(error):
             raise
-        raise UsageError(f"got options {options} for {name!r}; {error}; see help of quincunx.gallery.{line.module}") from error
+        raise UsageError(
+            f"got options {options} for {name!r}; {error}; see help of quincunx.gallery.{line.module}"
+        ) from error
 
 
 @functools.lru_cache(maxsize=64)

@@ -26,10 +26,6 @@ def problem(*, dim: int = 10) -> Problem:
     sd = VARIANCE**0.5
     prior = Prior(theta=dist.Normal(jnp.zeros(dim), sd).to_event(1))
 
-    @simulator(prior, name="gaussian_linear")
-    def simulate(theta, *, key, design=None):
-        return theta["theta"] + sd * jax.random.normal(key, (dim,))
-
     def log_likelihood(theta: dict, x: Float[Array, " dim"]) -> Float[Array, ""]:
         return isotropic_log_prob(x, theta["theta"], VARIANCE)
 
@@ -47,6 +43,11 @@ def problem(*, dim: int = 10) -> Problem:
         log_evidence=lambda x: isotropic_log_prob(x, 0.0, 2 * VARIANCE),
         posterior_sample=posterior_sample,
     )
+
+    @simulator(prior, name="gaussian_linear", tractable=truth)
+    def simulate(theta, *, key, design=None):
+        return theta["theta"] + sd * jax.random.normal(key, (dim,))
+
     recorded = None
     if dim == 10:
         recorded = (observed("gaussian_linear"), {"theta": true_parameters("gaussian_linear")})

@@ -31,10 +31,6 @@ def problem(*, dim: int = 10) -> Problem:
     sd = VARIANCE**0.5
     prior = Prior(theta=dist.Uniform(-jnp.ones(dim), jnp.ones(dim)).to_event(1))
 
-    @simulator(prior, name="gaussian_linear_uniform")
-    def simulate(theta, *, key, design=None):
-        return theta["theta"] + sd * jax.random.normal(key, (dim,))
-
     def log_likelihood(theta: dict, x: Float[Array, " dim"]) -> Float[Array, ""]:
         return isotropic_log_prob(x, theta["theta"], VARIANCE)
 
@@ -57,6 +53,11 @@ def problem(*, dim: int = 10) -> Problem:
         log_evidence=log_evidence,
         posterior_sample=posterior_sample,
     )
+
+    @simulator(prior, name="gaussian_linear_uniform", tractable=truth)
+    def simulate(theta, *, key, design=None):
+        return theta["theta"] + sd * jax.random.normal(key, (dim,))
+
     recorded = None
     if dim == 10:
         recorded = (observed("gaussian_linear_uniform"), {"theta": true_parameters("gaussian_linear_uniform")})

@@ -33,12 +33,6 @@ def problem(*, dim: int = 2) -> Problem:
     """
     prior = Prior(theta=dist.Uniform(-HALF_WIDTH * jnp.ones(dim), HALF_WIDTH * jnp.ones(dim)).to_event(1))
 
-    @simulator(prior, name="gaussian_mixture")
-    def simulate(theta, *, key, design=None):
-        component, noise = jax.random.split(key)
-        scale = jnp.where(jax.random.bernoulli(component), SCALES[0], SCALES[1])
-        return theta["theta"] + scale * jax.random.normal(noise, (dim,))
-
     def log_likelihood(theta: dict, x: Float[Array, " dim"]) -> Float[Array, ""]:
         parts = [isotropic_log_prob(x, theta["theta"], scale**2) for scale in SCALES]
         return jnp.logaddexp(*parts) - math.log(2.0)
@@ -68,6 +62,13 @@ def problem(*, dim: int = 2) -> Problem:
         log_evidence=log_evidence,
         posterior_sample=posterior_sample,
     )
+
+    @simulator(prior, name="gaussian_mixture", tractable=truth)
+    def simulate(theta, *, key, design=None):
+        component, noise = jax.random.split(key)
+        scale = jnp.where(jax.random.bernoulli(component), SCALES[0], SCALES[1])
+        return theta["theta"] + scale * jax.random.normal(noise, (dim,))
+
     recorded = None
     if dim == 2:
         recorded = (observed("gaussian_mixture"), {"theta": true_parameters("gaussian_mixture")})

@@ -17,7 +17,6 @@ from quincunx.gallery.precision import double_scope
 from quincunx.gallery.problem import ReferenceDraws
 from quincunx.model.simulator import rng_from_key
 
-
 _JUMP = 0.1
 _NUDGE = 1e-4
 _FREEDOM = 4.0
@@ -43,8 +42,8 @@ class MonteCarlo:
     from_normal: Callable[[Array], dict[str, Array]]
     log_likelihood: Callable[[dict[str, Array], Any], Array]
     dim: int
-    chains: int = 2000
-    snapshots: int = 16
+    chains: int = 400
+    snapshots: int = 50
     thin: int = 20
     warmup: int = 40
 
@@ -82,8 +81,8 @@ class MonteCarlo:
             log_likelihood = np.asarray(ensemble[1])
             if not np.isfinite(log_likelihood).any():
                 raise NoTruth(
-                    f"got an observation that none of {len(log_likelihood)} prior draws can produce; expected a possible "
-                    "one; check its shape, order and units against a simulation"
+                    f"got an observation that none of {len(log_likelihood)} prior draws can produce; expected "
+                    "a possible one; check its shape, order and units against a simulation"
                 )
             step = _next_step(log_likelihood, 1.0 - temperature)
             chosen = _systematic(_weights(step * log_likelihood), rng)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 
 def isotropic_log_prob(
-    x: Float[Array, "*batch d"], mean: Float[Array, "*#batch d"] | float, variance: float
+    x: Float[Array, "*batch d"], mean: Float[Array, "..."] | float, variance: float
 ) -> Float[Array, "*batch"]:
     """log N(x; mean, variance I) = -|x - mean|^2 / (2 variance) - (d/2) log(2 pi variance), over the last axis.
 

@@ -23,7 +23,7 @@ Kind = Literal["posterior", "likelihood", "none"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Truth:
-    """What is exactly known. Functions of one parameter point and one outcome, transformable by JAX; None where unknown.
+    """What is exactly known: functions of one parameter point and one outcome, which JAX transforms; None if unknown.
 
     - `log_likelihood(theta, x)`: log p(x | theta). Where `up_to_constant` holds, up to a term free of theta.
     - `score(theta, x)`: its gradient in theta, a dictionary by name (derived from `log_likelihood` when not given).
@@ -55,7 +55,7 @@ class Truth:
         return self.log_likelihood(theta, x) - self.log_likelihood(reference, x)
 
     def in_float64(self) -> "Truth":
-        """The same truth evaluated in float64: doors that take numbers and return float64 NumPy arrays, no transforms."""
+        """The same truth in float64: doors that take numbers and return float64 NumPy arrays, not to be transformed."""
         fields = ("log_likelihood", "score", "fisher", "log_posterior", "log_evidence")
         known = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
         return dataclasses.replace(self, **{name: in_float64(function) for name, function in known.items()})
@@ -93,8 +93,8 @@ class ReferenceDraws:
         """These draws, or `NoTruth` if R-hat is above 1.01 or the effective sample size below 1000."""
         if not (self.r_hat <= self.R_HAT_LIMIT and self.ess >= self.ESS_LIMIT):
             raise NoTruth(
-                f"got reference draws of {name!r} with R-hat {self.r_hat:.3f} and effective sample size {self.ess:.0f}; "
-                f"expected R-hat at most {self.R_HAT_LIMIT} and at least {self.ESS_LIMIT:.0f}; try another key"
+                f"got reference draws of {name!r} with R-hat {self.r_hat:.3f} and effective sample size {self.ess:.0f}"
+                f"; expected R-hat at most {self.R_HAT_LIMIT} and at least {self.ESS_LIMIT:.0f}; try another key"
             )
         return self
 
@@ -208,7 +208,7 @@ class Problem:
     def _check_number(self, i: int) -> None:
         if not 1 <= i <= self.observations:
             raise UsageError(
-                f"got observation {i} of {self.name!r}; expected a number from 1 to {self.observations}; counting starts at 1"
+                f"got observation {i} of {self.name!r}; expected 1 to {self.observations}; counting starts at 1"
             )
 
     def __repr__(self) -> str:
@@ -220,4 +220,3 @@ REFERENCE_VERSION = 1
 
 _OBSERVATION_SEED = 1805
 _THETA_SEED = 12244
-

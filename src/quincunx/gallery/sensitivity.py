@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 def forward_sensitivities(solve: Callable[[Float[Array, " d"]], Array]) -> Callable[[Float[Array, " d"]], Array]:
     """Let a function that only knows forward-mode differentiation be used under `jax.grad` as well.
 
-    The tangent is J(theta) @ dtheta with J from `jacfwd`. J does not depend on dtheta, so JAX can transpose the product,
+    The tangent is J(theta) @ dtheta with J from `jacfwd`. J does not depend on dtheta: JAX can transpose the product,
     and a gradient costs d forward sensitivities: cheap when d is a handful, and no checkpoints are stored.
 
     >>> import jax, jax.numpy as jnp

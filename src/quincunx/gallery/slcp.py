@@ -14,7 +14,6 @@ from quincunx.gallery.benchmark import observed, true_parameters
 from quincunx.gallery.catalogue import entry
 from quincunx.gallery.monte_carlo import MonteCarlo
 from quincunx.gallery.problem import Problem, ReferenceDraws, Truth
-
 from quincunx.model import Prior, simulator
 from quincunx.model.simulator import rng_from_key
 
@@ -36,11 +35,12 @@ def problem() -> Problem:
     """
     prior = _prior()
 
-    @simulator(prior, name="slcp")
+    truth = Truth(kind="likelihood", log_likelihood=log_likelihood)
+
+    @simulator(prior, name="slcp", tractable=truth)
     def simulate(theta, *, key, design=None):
         return _points(theta["theta"], key)
 
-    truth = Truth(kind="likelihood", log_likelihood=log_likelihood)
     recorded = (observed("slcp"), {"theta": true_parameters("slcp")})
     return Problem(entry("slcp"), simulate, truth, _default(), recorded=recorded, sampler=_reference)
 
@@ -59,12 +59,6 @@ def problem_distractors() -> Problem:
     noise = distractor_mixture()
     informative = np.argsort(noise["permutation"])[: 2 * DRAWS]
 
-    @simulator(prior, name="slcp_distractors")
-    def simulate(theta, *, key, design=None):
-        points_key, noise_key = jax.random.split(key)
-        columns = jnp.concatenate([_points(theta["theta"], points_key), draw_distractors(noise_key)])
-        return columns[noise["permutation"]]
-
     def masked_log_likelihood(theta: dict, x: Float[Array, " 100"]) -> Float[Array, ""]:
         return log_likelihood(theta, x[informative])
 
@@ -72,6 +66,13 @@ def problem_distractors() -> Problem:
         return _reference(x[informative], n, key=key)
 
     truth = Truth(kind="likelihood", log_likelihood=masked_log_likelihood, up_to_constant=True)
+
+    @simulator(prior, name="slcp_distractors", tractable=truth)
+    def simulate(theta, *, key, design=None):
+        points_key, noise_key = jax.random.split(key)
+        columns = jnp.concatenate([_points(theta["theta"], points_key), draw_distractors(noise_key)])
+        return columns[noise["permutation"]]
+
     recorded = (observed("slcp_distractors"), {"theta": true_parameters("slcp")})
     return Problem(entry("slcp_distractors"), simulate, truth, _default(), recorded=recorded, sampler=reference)
 

@@ -1,7 +1,7 @@
 """Truncated normal draws that stay exact in the tails."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from jaxtyping import ArrayLike
 from scipy import special
 
 
@@ -28,4 +28,3 @@ def truncated_normal(
     level = ceiling + np.log(u + (1 - u) * np.exp(floor - ceiling))
     z = np.clip(special.ndtri_exp(level), lower, upper)
     return np.clip(mean + np.asarray(sd) * np.where(reflect, -z, z), low, high)
-

@@ -12,7 +12,6 @@ from quincunx.gallery.benchmark import observed, true_parameters
 from quincunx.gallery.catalogue import entry
 from quincunx.gallery.problem import Problem, Truth
 from quincunx.gallery.rejection import accepted_draws
-
 from quincunx.model import Prior, simulator
 from quincunx.model.simulator import rng_from_key
 
@@ -32,14 +31,6 @@ def problem() -> Problem:
     """
     prior = Prior(theta=dist.Uniform(-jnp.ones(2), jnp.ones(2)).to_event(1))
 
-    @simulator(prior, name="two_moons")
-    def simulate(theta, *, key, design=None):
-        angle_key, radius_key = jax.random.split(key)
-        angle = jax.random.uniform(angle_key, minval=-math.pi / 2, maxval=math.pi / 2)
-        radius = RADIUS + WIDTH * jax.random.normal(radius_key)
-        moon = jnp.stack([radius * jnp.cos(angle) + OFFSET, radius * jnp.sin(angle)])
-        return moon + _fold(theta["theta"])
-
     truth = Truth(
         kind="posterior",
         log_likelihood=log_likelihood,
@@ -47,12 +38,21 @@ def problem() -> Problem:
         log_evidence=log_evidence,
         posterior_sample=posterior_sample,
     )
+
+    @simulator(prior, name="two_moons", tractable=truth)
+    def simulate(theta, *, key, design=None):
+        angle_key, radius_key = jax.random.split(key)
+        angle = jax.random.uniform(angle_key, minval=-math.pi / 2, maxval=math.pi / 2)
+        radius = RADIUS + WIDTH * jax.random.normal(radius_key)
+        moon = jnp.stack([radius * jnp.cos(angle) + OFFSET, radius * jnp.sin(angle)])
+        return moon + _fold(theta["theta"])
+
     recorded = (observed("two_moons"), {"theta": true_parameters("two_moons")})
     return Problem(entry("two_moons"), simulate, truth, {"theta": jnp.zeros(2)}, recorded=recorded)
 
 
 def log_likelihood(theta: dict, x: Float[Array, " 2"]) -> Float[Array, ""]:
-    """log p(x | theta) = log N(r; 0.1, 0.01^2) - log(pi r) in the polar coordinates of x - fold(theta) around (0.25, 0),
+    """log p(x | theta) = log N(r; 0.1, 0.01^2) - log(pi r) in polar coordinates of x - fold(theta) around (0.25, 0),
     and -inf on the left of that centre (the 10-sigma tail of negative radii is left out)."""
     across, along = x - _fold(theta["theta"]) - jnp.array([OFFSET, 0.0])
     square = across**2 + along**2

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from quincunx.infer.blocks import chunk_of, in_blocks, over_rows
 from quincunx.infer.conditioning import Conditioning
-from quincunx.infer.ensemble import log_mean_exp, mixture_sample, over_members
+from quincunx.infer.ensemble import deal, log_mean_exp, member_count, mixture_sample, over_members
 from quincunx.learn import Scale
 from quincunx.model import Prior
 
@@ -28,11 +28,11 @@ class Amortised(eqx.Module):
     prior: Prior
 
     def draw(
-        self, events: Float[Array, "m dx"], mask: Float[Array, " m"], design: Float[Array, "m dd"], n: int, key: PRNGKeyArray
+        self, events: Float[Array, "m dx"], mask: Float[Array, " m"], design: Float[Array, "m dd"], *noise: Array
     ) -> Float[Array, "n d"]:
-        """n draws for one observation."""
+        """Draws for one observation, for random numbers from `deal`."""
         condition = self.conditioning(events, mask, design)
-        z = mixture_sample(lambda member, k: member.sample(condition, key=k), self.model, n, key=key)
+        z = mixture_sample(lambda member, k: member.sample(condition, key=k), self.model, *noise)
         return self.prior.to_constrained(self.u_scale.inverse(z))
 
     def log_prob(
@@ -74,30 +74,30 @@ def draw_many(
     n: int,
     *,
     key: PRNGKeyArray,
-) -> Float[Array, "b n d"]:
+) -> Float[np.ndarray, "b n d"]:
     """n draws for each of b observations."""
     chunk = chunk_of(n)
     parts = []
     for c in range(-(-n // chunk)):
-        keys = jax.random.split(jax.random.fold_in(key, c), len(events))
-        parts.append(in_blocks(lambda *a: _draw_block(core, *a, chunk), (events, mask, design, keys), rows=chunk))
-    return (parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1))[:, :n]
+        noise = deal(chunk, member_count(core.model), batch=len(events), key=key, chunk=c)
+        parts.append(in_blocks(lambda *a: _draw_block(core, *a), (events, mask, design, *noise), rows=chunk))
+    return (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))[:, :n]
 
 
 def log_prob_many(
     core: Amortised,
-    theta: Float[Array, "b n d"],
+    theta: Float[Array | np.ndarray, "b n d"],
     events: Float[np.ndarray, "b m dx"],
     mask: Float[np.ndarray, "b m"],
     design: Float[np.ndarray, "b m dd"],
-) -> Float[Array, "b n"]:
+) -> Float[np.ndarray, "b n"]:
     """log q(theta | x) of n theta for each of b observations."""
     return over_rows(lambda *a: _log_prob_block(core, *a), theta, (events, mask, design))
 
 
 @eqx.filter_jit
-def _draw_block(core: Amortised, events: Any, mask: Any, design: Any, keys: Any, n: int) -> Array:
-    return jax.vmap(lambda e, m, d, k: core.draw(e, m, d, n, k))(events, mask, design, keys)
+def _draw_block(core: Amortised, *batched: Any) -> Array:
+    return jax.vmap(core.draw)(*batched)
 
 
 @eqx.filter_jit

@@ -6,15 +6,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.errors import ShapeMismatch, UsageError
 from quincunx.infer.amortised import Amortised
 from quincunx.infer.direct import DirectPosterior
-from quincunx.infer.indirect import PRIOR_DRAWS, PotentialPosterior
+from quincunx.infer.indirect import PRIOR_DRAWS, PotentialPosterior, as_data
 from quincunx.infer.misspecification import Misspecification
-from quincunx.infer.posterior import Posterior
-from quincunx.infer.potential import Potential
+from quincunx.infer.posterior import Posterior, flat_theta, named_theta
+from quincunx.infer.potential import Data, Potential, constrained, prior_start
 from quincunx.infer.reading import Observation
 from quincunx.infer.run import Run
 from quincunx.infer.samplers import draw
@@ -23,19 +23,21 @@ from quincunx.model import Prior
 from quincunx.values import as_key, pack, register, unpack
 
 
-class ConditionalDensity(eqx.Module):
-    """log p(u_free, u_fixed | x_o) as a function of the free coordinates alone."""
+class _Joint(eqx.Module):
+    """What the density of the free coordinates is made of."""
 
     core: Amortised | Potential
+    fixed: Float[Array, " du"]
+    observation: Data
     free: tuple[int, ...] = eqx.field(static=True)
 
-    def __call__(self, u: Float[Array, " f"], data: PyTree) -> Float[Array, ""]:
-        """The unnormalised log-density of the free coordinates."""
-        fixed, observation = data
-        whole = fixed.at[jnp.asarray(self.free)].set(u)
-        if isinstance(self.core, Potential):
-            return self.core(whole, observation)
-        return self.core.log_density(whole, observation)
+
+def _log_density(u: Float[Array, " f"], joint: _Joint) -> Float[Array, ""]:
+    """log p(u_free, u_fixed | x_o), as a function of the free coordinates."""
+    whole = joint.fixed.at[jnp.asarray(joint.free)].set(u)
+    if isinstance(joint.core, Potential):
+        return joint.core(whole, joint.observation)
+    return joint.core.log_density(whole, joint.observation)
 
 
 @register("conditional_posterior")
@@ -72,20 +74,19 @@ class ConditionalPosterior(Posterior):
 
     def run(self, n: int, *, key: PRNGKeyArray | int) -> Run:
         """n draws by the rule's sampler, with its diagnostics."""
-        k_prior, k_draw = jax.random.split(as_key(key))
-        start = self.prior.to_unconstrained(self.prior.sample_flat(PRIOR_DRAWS, key=k_prior))
-        density = ConditionalDensity(self.whole.estimator.core, self._free())
-        events, mask, design = (jnp.asarray(a[0]) for a in one_observation(self.observation))
-        data = (self._fixed_u(), {"events": events, "mask": mask, "design": design})
+        key = as_key(key)
+        start = prior_start(self.prior, PRIOR_DRAWS, key)
+        observation = jax.tree.map(lambda a: a[0], as_data(one_observation(self.observation)))
+        joint = _Joint(self.whole.estimator.core, self._fixed_u(), observation, self._free())
         smooth = self.whole.estimator.surrogate.functional not in ("flow_matching", "denoising_score")
-        draws = draw(density, data, prior_sample=start, n=n, key=k_draw, differentiable=smooth)
+        draws = draw(_log_density, joint, prior_sample=start, n=n, key=key, differentiable=smooth)
         diagnostics = {"sampler": draws.sampler, **draws.diagnostics}
-        return Run(self.prior.to_constrained(draws.u), diagnostics, draws.warnings)
+        return Run(constrained(self.prior, draws.u), diagnostics, draws.warnings)
 
     def log_prob_flat(self, theta: Float[Array, "n d"]) -> Float[Array, " n"]:
         """log of the joint posterior at the fixed values: the conditional's density up to a constant."""
-        named = self.prior.unflatten(theta)
-        held = {name: jnp.broadcast_to(value, (len(theta), *value.shape)) for name, value in self.fixed.items()}
+        named = named_theta(self.prior, theta)
+        held = {name: np.broadcast_to(value, (len(theta), *value.shape)) for name, value in self.fixed.items()}
         return self.whole.log_prob({**named, **held})
 
     def given(self, x_new: Any, *, design: Any = None) -> "ConditionalPosterior":
@@ -100,8 +101,8 @@ class ConditionalPosterior(Posterior):
 
     def log_prob_many(self, theta: dict[str, Any], x: Any, *, design: Any = None) -> Float[Array, "..."]:
         """The unnormalised log-density over a batch of observations."""
-        batch = self.prior.flatten(theta).shape[:-1]
-        held = {name: jnp.broadcast_to(value, (*batch, *value.shape)) for name, value in self.fixed.items()}
+        batch = flat_theta(self.prior, theta).shape[:-1]
+        held = {name: np.broadcast_to(value, (*batch, *value.shape)) for name, value in self.fixed.items()}
         return self.whole.log_prob_many({**theta, **held}, x, design=design)
 
     def _free(self) -> tuple[int, ...]:

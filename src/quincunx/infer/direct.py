@@ -11,7 +11,7 @@ from quincunx.infer.amortised import Amortised, draw_many, log_prob_many
 from quincunx.infer.conditioning import Conditioning
 from quincunx.infer.estimator import Estimator, posterior_from_state, shared_state, state_of
 from quincunx.infer.misspecification import Familiarity, Misspecification
-from quincunx.infer.posterior import Posterior, flat_theta, paired_theta
+from quincunx.infer.posterior import Posterior, flat_theta, named_theta, paired_theta
 from quincunx.infer.reading import Observation, Reader
 from quincunx.infer.run import Run
 from quincunx.infer.sets import one_observation, padded_many
@@ -89,11 +89,11 @@ class DirectPosterior(Posterior):
     def run(self, n: int, *, key: PRNGKeyArray | int) -> Run:
         """n independent draws."""
         theta = draw_many(self.estimator.core, *one_observation(self.observation), n, key=as_key(key))[0]
-        return Run(theta, {"sampler": "direct", "reason": "finished"})
+        return Run(jnp.asarray(theta), {"sampler": "direct", "reason": "finished"})
 
     def log_prob_flat(self, theta: Float[Array, "n d"]) -> Float[Array, " n"]:
         """log q(theta | x_o), normalised; minus infinity outside the prior's support."""
-        return log_prob_many(self.estimator.core, jnp.asarray(theta)[None], *one_observation(self.observation))[0]
+        return jnp.asarray(log_prob_many(self.estimator.core, theta[None], *one_observation(self.observation))[0])
 
     def given(self, x_new: Any, *, design: Any = None) -> "DirectPosterior":
         """The posterior for another observation; its settings are those of this one unless given."""
@@ -102,13 +102,13 @@ class DirectPosterior(Posterior):
     def sample_many(self, n: int, x: Any, *, key: PRNGKeyArray | int, design: Any = None) -> dict[str, Array]:
         """n draws for each of a batch of observations: x has a leading axis B, the draws have (B, n, ...)."""
         events, mask, settings = self._many(x, design)
-        return self.prior.unflatten(draw_many(self.estimator.core, events, mask, settings, n, key=as_key(key)))
+        return named_theta(self.prior, draw_many(self.estimator.core, events, mask, settings, n, key=as_key(key)))
 
     def log_prob_many(self, theta: dict[str, Any], x: Any, *, design: Any = None) -> Float[Array, "..."]:
         """log q(theta | x) over a batch of observations: theta has (B, ...) or (B, n, ...), x has (B, ...)."""
         rows, single = paired_theta(self.prior, theta)
         value = log_prob_many(self.estimator.core, rows, *self._many(x, design))
-        return value[:, 0] if single else value
+        return jnp.asarray(value[:, 0] if single else value)
 
     def to_base(self, theta: dict[str, Any]) -> Float[Array, "n d"]:
         """Base coordinates of theta under the first member, standard normal if the posterior is right there."""

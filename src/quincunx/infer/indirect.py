@@ -10,8 +10,16 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from quincunx.infer.conditioning import Conditioning
 from quincunx.infer.estimator import Estimator, posterior_from_state, shared_state, state_of
 from quincunx.infer.misspecification import Familiarity, Misspecification
-from quincunx.infer.posterior import Posterior, flat_theta, paired_theta
-from quincunx.infer.potential import Data, Potential, log_likelihood_many
+from quincunx.infer.posterior import Posterior, flat_theta, named_theta, paired_theta
+from quincunx.infer.potential import (
+    Data,
+    Potential,
+    constrained,
+    log_density,
+    log_joint_many,
+    log_likelihood_many,
+    prior_start,
+)
 from quincunx.infer.reading import Observation, Reader
 from quincunx.infer.run import Run
 from quincunx.infer.samplers import draw, draw_many
@@ -21,6 +29,8 @@ from quincunx.learn import Surrogate
 from quincunx.model import Prior
 from quincunx.values import as_key, pack, register, unpack
 
+SCORED = 2048
+"""How many draws are compared with the likelihoods of the simulations."""
 PRIOR_DRAWS = 4096
 """How many prior draws the samplers start from."""
 
@@ -75,9 +85,8 @@ class PotentialEstimator(Estimator):
         theta has (B, ...) or (B, n, ...), x has (B, ...). For ratios to a reference it is log p(x | theta) / p_ref(x).
         """
         rows, single = paired_theta(self.prior, theta)
-        events, settings = self.reader.read_many(x, design=design)
-        value = log_likelihood_many(self.core, self.prior.to_unconstrained(rows), _data(padded_many(events, settings)))
-        return value[:, 0] if single else value
+        value = log_likelihood_many(self.core, rows, padded_many(*self.reader.read_many(x, design=design)))
+        return jnp.asarray(value[:, 0] if single else value)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a file holds of it."""
@@ -134,24 +143,24 @@ class PotentialPosterior(Posterior):
 
     def run(self, n: int, *, key: PRNGKeyArray | int, budget_seconds: float | None = None) -> Run:
         """n draws by the estimator's sampler, with its diagnostics; warns with `SamplerWarning` when they should not be trusted."""
-        k_prior, k_draw = jax.random.split(as_key(key))
-        core = self.estimator.core
+        key = as_key(key)
+        batch = one_observation(self.observation)
         draws = draw(
-            core,
-            _one(self.observation),
-            prior_sample=self._prior_sample(k_prior),
+            log_density,
+            (self.estimator.core, jax.tree.map(lambda a: a[0], as_data(batch))),
+            prior_sample=prior_start(self.prior, PRIOR_DRAWS, key),
             n=n,
-            key=k_draw,
+            key=key,
             sampler=self.estimator.sampler,
             budget_seconds=budget_seconds,
         )
         diagnostics = {"sampler": draws.sampler, **draws.diagnostics}
-        extra = self._outside(draws.u)
-        return Run(self.prior.to_constrained(draws.u), diagnostics, (*draws.warnings, *extra))
+        theta = constrained(self.prior, draws.u)
+        return Run(theta, diagnostics, (*draws.warnings, *self._outside(np.asarray(theta), batch)))
 
     def log_prob_flat(self, theta: Float[Array, "n d"]) -> Float[Array, " n"]:
         """log of likelihood (or ratio) times prior; minus infinity outside the prior's support."""
-        return self._log_prob(jnp.asarray(theta)[None], one_observation(self.observation))[0]
+        return jnp.asarray(log_joint_many(self.estimator.core, theta[None], one_observation(self.observation))[0])
 
     def given(self, x_new: Any, *, design: Any = None) -> "PotentialPosterior":
         """The posterior for another observation; its settings are those of this one unless given."""
@@ -159,42 +168,42 @@ class PotentialPosterior(Posterior):
 
     def sample_many(self, n: int, x: Any, *, key: PRNGKeyArray | int, design: Any = None) -> dict[str, Array]:
         """n draws for each of a batch of observations by tempered SMC, vectorised over them."""
-        k_prior, k_draw = jax.random.split(as_key(key))
-        events, settings = self.estimator.reader.read_many(x, design=self.design if design is None else design)
+        key = as_key(key)
         draws = draw_many(
-            self.estimator.core,
-            _data(padded_many(events, settings)),
-            prior_sample=self._prior_sample(k_prior),
+            log_density,
+            (self.estimator.core, as_data(self._read_many(x, design))),
+            axes=(None, 0),
+            prior_sample=prior_start(self.prior, PRIOR_DRAWS, key),
             n=n,
-            key=k_draw,
+            key=key,
         )
-        return self.prior.unflatten(self.prior.to_constrained(draws.u))
+        return named_theta(self.prior, constrained(self.prior, draws.u))
 
     def log_prob_many(self, theta: dict[str, Any], x: Any, *, design: Any = None) -> Float[Array, "..."]:
         """The unnormalised log-density over a batch of observations: theta has (B, ...) or (B, n, ...), x has (B, ...)."""
         rows, single = paired_theta(self.prior, theta)
-        events, settings = self.estimator.reader.read_many(x, design=self.design if design is None else design)
-        value = self._log_prob(rows, padded_many(events, settings))
-        return value[:, 0] if single else value
+        value = log_joint_many(self.estimator.core, rows, self._read_many(x, design))
+        return jnp.asarray(value[:, 0] if single else value)
 
     def log_likelihood(self, theta: dict[str, Any]) -> Float[Array, "..."]:
         """The surrogate's log p(x_o | theta), or log-ratio, summed over events."""
         flat = flat_theta(self.prior, theta)
-        u = self.prior.to_unconstrained(flat.reshape(1, -1, flat.shape[-1]))
-        return log_likelihood_many(self.estimator.core, u, _data(one_observation(self.observation)))[0].reshape(flat.shape[:-1])
+        rows = flat.reshape(1, -1, flat.shape[-1])
+        value = log_likelihood_many(self.estimator.core, rows, one_observation(self.observation))
+        return jnp.asarray(value[0].reshape(flat.shape[:-1]))
 
-    def _log_prob(self, rows: Array, batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Array:
-        log_prior = self.prior.log_prob_flat(rows)
-        value = log_likelihood_many(self.estimator.core, self.prior.to_unconstrained(rows), _data(batch)) + log_prior
-        return jnp.where(jnp.isneginf(log_prior) | jnp.isnan(value), -jnp.inf, value)
+    def _read_many(self, x: Any, design: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return padded_many(*self.estimator.reader.read_many(x, design=self.design if design is None else design))
 
-    def _prior_sample(self, key: PRNGKeyArray) -> Array:
-        return self.prior.to_unconstrained(self.prior.sample_flat(PRIOR_DRAWS, key=key))
-
-    def _outside(self, u: Array) -> tuple[str, ...]:
-        each = log_likelihood_many(self.estimator.core, u[None, :1000], _data(one_observation(self.observation)))[0]
-        share = float(jnp.mean(each / self.observation.n < self.estimator.low_score))
-        if share <= 0.01 or self.estimator.term != "likelihood":
+    def _outside(self, theta: np.ndarray, batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[str, ...]:
+        if self.estimator.term != "likelihood":
+            return ()
+        # one row for each of many copies of the observation: the shape for which the fit compiled the likelihood
+        rows = np.resize(theta, (SCORED, theta.shape[1]))[:, None]
+        copies = tuple(np.broadcast_to(a, (SCORED, *a.shape[1:])) for a in batch)
+        each = log_likelihood_many(self.estimator.core, rows, copies)[:, 0] / self.observation.n
+        share = float(np.mean(each < self.estimator.low_score))
+        if share <= 0.01:
             return ()
         return (
             f"{share:.0%} of the draws give the observation a lower likelihood than 99.9 % of the simulations have: the learned "
@@ -211,9 +220,6 @@ class PotentialPosterior(Posterior):
         return posterior_from_state(spec, arrays)
 
 
-def _data(batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Data:
+def as_data(batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Data:
+    """(events, mask, design) as the data of a potential."""
     return dict(zip(("events", "mask", "design"), map(jnp.asarray, batch), strict=True))
-
-
-def _one(observation: Observation) -> Data:
-    return jax.tree.map(lambda a: a[0], _data(one_observation(observation)))

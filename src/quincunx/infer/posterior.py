@@ -73,7 +73,7 @@ class Posterior(eqx.Module):
 
     def sample(self, n: int, *, key: PRNGKeyArray | int) -> dict[str, Array]:
         """n draws of theta given x_o, by name: arrays of shape (n, ...)."""
-        return self.prior.unflatten(self.run(n, key=key).theta)
+        return named_theta(self.prior, self.run(n, key=key).theta)
 
     def log_prob(self, theta: dict[str, Any]) -> Float[Array, "..."]:
         """log p(theta | x_o) for parameters by name with any leading axes; minus infinity outside the support.
@@ -83,7 +83,8 @@ class Posterior(eqx.Module):
         """
         flat = flat_theta(self.prior, theta)
         batch = flat.shape[:-1]
-        return self.log_prob_flat(flat.reshape(-1, flat.shape[-1])).reshape(batch)
+        value = self.log_prob_flat(jnp.asarray(flat.reshape(-1, flat.shape[-1])))
+        return jnp.asarray(np.asarray(value).reshape(batch))
 
     def standard_run(self) -> Run:
         """The run behind `summary`, `plot` and `diagnostics`: four thousand draws with key 0, made afresh every time."""
@@ -165,28 +166,30 @@ class Posterior(eqx.Module):
         return names
 
 
-def flat_theta(prior: Prior, theta: dict[str, Any]) -> Float[Array, "*batch d"]:
-    """Flat parameters from named ones, with every name and shape accounted for.
+def flat_theta(prior: Prior, theta: dict[str, Any]) -> Float[np.ndarray, "*batch d"]:
+    """Flat parameters from named ones, on the host, with every name and shape accounted for.
 
     Raises:
         NameMismatch: if a parameter is missing or unknown.
         ShapeMismatch: if shapes do not fit together.
     """
-    if set(theta) != set(prior.names):
-        raise NameMismatch(
-            f"got parameters {', '.join(sorted(theta)) or 'none'}; expected {', '.join(prior.names)}; give each one once"
-        )
-    try:
-        return prior.flatten({name: jnp.asarray(theta[name], jnp.float32) for name in prior.names})
-    except (TypeError, ValueError) as error:
-        shapes = ", ".join(f"{name} {np.shape(theta[name])}" for name in prior.names)
-        expected = ", ".join(f"{name} (..., {', '.join(map(str, prior.shapes[name]))})" for name in prior.names)
-        raise ShapeMismatch(
-            f"got parameters of shapes {shapes}; expected the same leading axes in front of {expected}"
-        ) from error
+    arrays = {name: np.asarray(value, np.float32) for name, value in theta.items()}
+    leading = prior.check(arrays)
+    return np.concatenate([arrays[name].reshape(*leading, -1) for name in prior.names], axis=-1)
 
 
-def paired_theta(prior: Prior, theta: dict[str, Any]) -> tuple[Float[Array, "b n d"], bool]:
+def named_theta(prior: Prior, flat: Float[Array | np.ndarray, "*batch d"]) -> dict[str, Array]:
+    """Named parameters from flat ones; cut on the host, where that needs no compilation."""
+    flat = np.asarray(flat)
+    named, start = {}, 0
+    for name, shape in prior.shapes.items():
+        size = int(np.prod(shape, dtype=int))
+        named[name] = jnp.asarray(flat[..., start : start + size].reshape(*flat.shape[:-1], *shape))
+        start += size
+    return named
+
+
+def paired_theta(prior: Prior, theta: dict[str, Any]) -> tuple[Float[np.ndarray, "b n d"], bool]:
     """Flat parameters for a batch of observations, (B, n, d), and whether there was one for each observation."""
     flat = flat_theta(prior, theta)
     if flat.ndim not in (2, 3):

@@ -5,7 +5,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from quincunx.infer.blocks import over_rows
 from quincunx.infer.conditioning import Conditioning
@@ -70,16 +71,47 @@ class Potential(eqx.Module):
         return log_mean_exp(over_members(likelihood, self.model)) + self.conditioning.x_scale.log_det(events)
 
 
-def log_likelihood_many(potential: Potential, u: Float[Array, "b n du"], data: Data) -> Float[Array, "b n"]:
-    """The surrogate's log-likelihood of n points u for each of b observations; data has a leading axis of b."""
-    batched = (data["events"], data["mask"], data["design"])
-    return over_rows(lambda *a: _log_likelihood_block(potential, *a), u, batched)
+def log_density(u: Float[Array, " du"], data: tuple[Potential, Data]) -> Float[Array, ""]:
+    """The potential as samplers want it: one function for all, with the surrogate and the observation as its data."""
+    potential, observation = data
+    return potential(u, observation)
+
+
+def log_likelihood_many(
+    potential: Potential, theta: Float[Array | np.ndarray, "b n d"], batch: tuple[np.ndarray, ...]
+) -> Float[np.ndarray, "b n"]:
+    """The surrogate's log-likelihood of n theta for each of b observations, given as (events, mask, design)."""
+    return over_rows(lambda *a: _block(potential, False, *a), theta, batch)
+
+
+def log_joint_many(
+    potential: Potential, theta: Float[Array | np.ndarray, "b n d"], batch: tuple[np.ndarray, ...]
+) -> Float[np.ndarray, "b n"]:
+    """log-likelihood plus log-prior of n theta for each of b observations; minus infinity outside the support."""
+    return over_rows(lambda *a: _block(potential, True, *a), theta, batch)
 
 
 @eqx.filter_jit
-def _log_likelihood_block(potential: Potential, u: Any, events: Any, mask: Any, design: Any) -> Array:
-    def one(rows, events, mask, design):
+def _block(potential: Potential, with_prior: bool, theta: Any, events: Any, mask: Any, design: Any) -> Array:
+    def one(theta, events, mask, design):
         data = {"events": events, "mask": mask, "design": design}
-        return jax.vmap(lambda row: potential.log_likelihood(row, data))(rows)
+        u = potential.prior.to_unconstrained(theta)
+        value = jax.vmap(lambda row: potential.log_likelihood(row, data))(u)
+        if not with_prior:
+            return value
+        log_prior = potential.prior.log_prob_flat(theta)
+        return jnp.where(jnp.isneginf(log_prior) | jnp.isnan(value), -jnp.inf, value + log_prior)
 
-    return jax.vmap(one)(u, events, mask, design)
+    return jax.vmap(one)(theta, events, mask, design)
+
+
+@eqx.filter_jit
+def constrained(prior: Prior, u: Float[Array, "*batch du"]) -> Float[Array, "*batch d"]:
+    """theta(u), compiled."""
+    return prior.to_constrained(u)
+
+
+@eqx.filter_jit
+def prior_start(prior: Prior, n: int, key: PRNGKeyArray) -> Float[Array, "n du"]:
+    """n prior draws in unconstrained space, compiled: where samplers begin."""
+    return prior.to_unconstrained(prior.sample_flat(n, key=key))

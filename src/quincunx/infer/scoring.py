@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float, PRNGKeyArray
 
 from quincunx.infer.amortising import interrupted
-from quincunx.infer.indirect import PotentialEstimator
+from quincunx.infer.indirect import SCORED, PotentialEstimator
 from quincunx.infer.learning import learn
 from quincunx.infer.method import Method
-from quincunx.infer.potential import log_likelihood_many
+from quincunx.infer.potential import constrained, log_likelihood_many
 from quincunx.infer.preparation import Preparation, prepare
+from quincunx.infer.sets import padded_many
 from quincunx.infer.validity import learn_validity
 from quincunx.learn import Scale
 from quincunx.learn.fit import Progress
@@ -81,7 +82,7 @@ def fit_potential(
         method.sampler,
         -np.inf,
     )
-    return replace(estimator, low_score=_low_score(estimator, raw))
+    return estimator if term != "likelihood" else replace(estimator, low_score=_low_score(estimator, raw))
 
 
 def whole_columns(x: Float[np.ndarray, "n events d"]) -> Bool[np.ndarray, " d"]:
@@ -105,8 +106,8 @@ def _dequantised(prepared: Preparation, integers: np.ndarray, x_scale: str, *, k
 
 def _low_score(estimator: PotentialEstimator, prepared: Preparation) -> float:
     rows = prepared.rows
-    step = max(1, len(rows.u) // 4000)
-    u, x, design = (jnp.asarray(a[::step][:4000]) for a in (rows.u, rows.x, rows.design))
-    data = {"events": x, "mask": jnp.ones(x.shape[:2]), "design": design[:, None]}
-    each = log_likelihood_many(estimator.core, u[:, None], data)[:, 0]
-    return float(jnp.quantile(each, 0.001))
+    index = np.linspace(0, len(rows.u) - 1, SCORED).astype(int)
+    theta = np.asarray(constrained(estimator.prior, jnp.asarray(rows.u[index])))
+    batch = padded_many(rows.x[index], rows.design[index][:, None])
+    each = log_likelihood_many(estimator.core, theta[:, None], batch)[:, 0]
+    return float(np.quantile(each, 0.001))

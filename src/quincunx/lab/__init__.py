@@ -6,6 +6,15 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submodules=["report"],
     submod_attrs={
-        "report": ["CheckRow", "ComparisonRow", "ParameterRow", "Picture", "ReportContent", "from_run", "render_report", "write_report"]
+        "report": [
+            "CheckRow",
+            "ComparisonRow",
+            "ParameterRow",
+            "Picture",
+            "ReportContent",
+            "from_run",
+            "render_report",
+            "write_report",
+        ]
     },
 )

@@ -15,7 +15,8 @@ _METHODS = ("histogram", "isotonic")
 
 @register("calibration")
 class Calibration(eqx.Module):
-    """A step function from a classifier's log-ratio to the calibrated one: `log_ratio[i]` between `edges[i - 1]` and `edges[i]`.
+    """A step function from a classifier's log-ratio to the calibrated one: `log_ratio[i]` between `edges[i - 1]` and
+    `edges[i]`.
 
     Any monotone function of the true ratio becomes the true ratio by r_cal = p(s | numerator) / p(s | reference)
     (1506.02169, theorem 1). `expected_ratio` is E_ref[r] over the calibration draws before it was normalised to one.
@@ -51,10 +52,11 @@ def calibrate(
     method: str = "isotonic",
     bins: int | None = None,
 ) -> Calibration:
-    """Learn the calibrated ratio from a classifier's log-ratios on held-out draws of the numerator and of the reference.
+    """Learn the calibrated ratio from a classifier's log-ratios on held-out draws of the numerator and of the
+    reference.
 
-    "histogram": `bins` bins of equal occupancy (default: the square root of the smaller sample, at most 50), with half a
-    count added to every bin of either class. "isotonic": the bins are the level sets of the best non-decreasing
+    "histogram": `bins` bins of equal occupancy (default: the square root of the smaller sample, at most 50), with
+    half a count added to every bin of either class. "isotonic": the bins are the level sets of the best non-decreasing
     probability (pooled adjacent violators), with the same half counts; the result is monotone. In either case r is
     normalised so that its mean over the reference draws is one, as a likelihood ratio's is.
 

@@ -1,8 +1,8 @@
 """Densities defined by a differential equation: draws, and exact log-densities, by a fixed number of compiled steps.
 
 Two families: a velocity field on t in [0, 1] (flow matching, 2305.17161) and a denoiser on noise levels (the
-probability-flow equation of 2206.00364). Everything is for one example; callers vmap. A fixed grid compiles to one scan,
-costs the same for every example of a batch, and never hangs.
+probability-flow equation of 2206.00364). Everything is for one example; callers vmap. A fixed grid compiles to one
+scan, costs the same for every example of a batch, and never hangs.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,8 @@ def integrate(
     y: PyTree,
     times: Float[Array, " s"],
 ) -> PyTree:
-    """Solve dy/dt = field(t, y) along the grid `times` (rising or falling), from y at times[0] to times[-1], by Runge-Kutta steps.
+    """Solve dy/dt = field(t, y) along the grid `times` (rising or falling), from y at times[0] to times[-1], by
+    Runge-Kutta steps.
 
     >>> import jax.numpy as jnp
     >>> bool(jnp.isclose(integrate(lambda t, y: y, jnp.array(1.0), jnp.linspace(0.0, 1.0, 11)), jnp.e, rtol=1e-5))
@@ -46,7 +47,8 @@ def integrate(
 
 
 def with_divergence(field: Field) -> Callable[[Float[Array, ""], tuple], tuple]:
-    """The field on (y, log-volume): the second component changes at the rate div field, the exact trace of its Jacobian."""
+    """The field on (y, log-volume): the second component changes at the rate div field, the exact trace of its
+    Jacobian."""
 
     def both(t, state):
         y, _ = state
@@ -57,14 +59,16 @@ def with_divergence(field: Field) -> Callable[[Float[Array, ""], tuple], tuple]:
 
 
 def velocity_times(steps: int) -> Float[Array, " s"]:
-    """The grid t = 1 - (1 - u)^3, u even in [0, 1]: a narrow density takes its shape in the last moments before t = 1."""
+    """The grid t = 1 - (1 - u)^3, u even in [0, 1]: a narrow density takes its shape in the last moments before t =
+    1."""
     return 1 - jnp.linspace(1.0, 0.0, steps + 1) ** 3
 
 
 def noise_angles(
     steps: int, *, sigma_data: float = 1.0, sigma_min: float = 1e-3, sigma_max: float = 80.0
 ) -> Float[Array, " s"]:
-    """The grid of angles arctan(sigma / sigma_data), from `sigma_max` down to `sigma_min`, spaced by the cube of even steps.
+    """The grid of angles arctan(sigma / sigma_data), from `sigma_max` down to `sigma_min`, spaced by the cube of even
+    steps.
 
     >>> noise_angles(2, sigma_min=0.0, sigma_max=1.0).round(3).tolist()
     [0.785, 0.098, 0.0]
@@ -111,11 +115,13 @@ def sample_denoiser(
     sigma_min: float = 1e-3,
     sigma_max: float = 80.0,
 ) -> Float[Array, " d"]:
-    """One draw by the probability flow dy/dsigma = (y - D(sigma, y)) / sigma from sigma_max down to sigma_min (2206.00364).
+    """One draw by the probability flow dy/dsigma = (y - D(sigma, y)) / sigma from sigma_max down to sigma_min
+    (2206.00364).
 
-    Solved for w = y / sqrt(sigma^2 + sigma_data^2), whose variance stays near one, against the angle a = arctan(sigma / sigma_data):
-    dw/da = -F, F = (D - c_skip y) / c_out being the preconditioned network's output (2410.11081, section 3). Runge-Kutta steps in
-    that form are far more accurate than Heun's in sigma at the same cost; see `tests/learn/test_ode.py`.
+    Solved for w = y / sqrt(sigma^2 + sigma_data^2), whose variance stays near one, against the angle a = arctan(sigma
+    / sigma_data): dw/da = -F, F = (D - c_skip y) / c_out being the preconditioned network's output (2410.11081,
+    section 3). Runge-Kutta steps in that form are far more accurate than Heun's in sigma at the same cost; see
+    `tests/learn/test_ode.py`.
     """
     angles = noise_angles(steps, sigma_data=sigma_data, sigma_min=sigma_min, sigma_max=sigma_max)
     w = integrate(_angular_flow(denoise, sigma_data), jax.random.normal(key, (dim,)), angles)

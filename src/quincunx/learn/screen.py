@@ -22,10 +22,10 @@ def relevant_columns(
     has mean zero and variance one exactly, whatever the tails of x, and is compared with a normal after Bonferroni's
     correction for all 8 d p of them. Sure-independence screening (math/0612857) with rank statistics.
 
-    Dropping the other columns gives the posterior given fewer data: still calibrated, since what is trained on and what is
-    conditioned on are the same columns, but wider if a dropped column mattered. What this cannot see is a column that
-    matters only together with another (x_2 = theta + x_1, with x_1 pure noise) or only through an interaction of
-    parameters. A constant column is never relevant. At most the first 30,000 rows are used.
+    Dropping the other columns gives the posterior given fewer data: still calibrated, since what is trained on and
+    what is conditioned on are the same columns, but wider if a dropped column mattered. What this cannot see is a
+    column that matters only together with another (x_2 = theta + x_1, with x_1 pure noise) or only through an
+    interaction of parameters. A constant column is never relevant. At most the first 30,000 rows are used.
 
     Raises `TooFewSimulations` below 50 rows, `ShapeMismatch` if the rows of x and theta do not match,
     `InvalidSimulations` if one is not a number.
@@ -45,9 +45,13 @@ def relevant_columns(
     x, theta = np.asarray(x[:_MOST_ROWS]), np.asarray(theta[:_MOST_ROWS])
     n, d = x.shape
     if n < 50:
-        raise TooFewSimulations(f"got {n} simulations to screen on; expected at least 50; simulate more or do not screen")
+        raise TooFewSimulations(
+            f"got {n} simulations to screen on; expected at least 50; simulate more or do not screen"
+        )
     if np.isnan(x).any() or np.isnan(theta).any():
-        raise InvalidSimulations("got rows that are not numbers; expected valid simulations; drop the failed ones first")
+        raise InvalidSimulations(
+            "got rows that are not numbers; expected valid simulations; drop the failed ones first"
+        )
     targets = _features(theta, _THETA_DEGREES)
     tests = d * theta.shape[1] * len(_X_DEGREES) * len(_THETA_DEGREES)
     threshold = norm.isf(level / tests / 2)

@@ -27,7 +27,9 @@ def spread_design(design: Mapping[str, Any] | None, n: int) -> dict[str, np.ndar
     spread = {}
     for name, value in design.items():
         if not isinstance(name, str):
-            raise NameMismatch(f"got the design setting {name!r}; expected names as strings; write design={{'dose': 2.0}}")
+            raise NameMismatch(
+                f"got the design setting {name!r}; expected names as strings; write design={{'dose': 2.0}}"
+            )
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise ShapeMismatch(

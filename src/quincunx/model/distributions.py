@@ -1,7 +1,7 @@
 """Writing distributions down without pickle: a class's name from an allow-list and the numbers it was made from.
 
-Only public classes of `numpyro.distributions` (and our own `Truncated`) are ever built from a file, and only out of numbers,
-further such classes, NumPyro's transforms and its constraints.
+Only public classes of `numpyro.distributions` (and our own `Truncated`) are ever built from a file, and only out of
+numbers, further such classes, NumPyro's transforms and its constraints.
 """
 
 import inspect
@@ -138,7 +138,8 @@ def distribution_from_state(spec: Mapping[str, Any], arrays: Mapping[str, np.nda
     Raises:
         CorruptFile: if the spec names anything outside the allow-list.
 
-    >>> distribution_from_state({"distribution": "Normal", "with": {"loc": {"number": 0.0}, "scale": {"number": 2.0}}}, {}).scale
+    >>> numbers = {"loc": {"number": 0.0}, "scale": {"number": 2.0}}
+    >>> distribution_from_state({"distribution": "Normal", "with": numbers}, {}).scale
     2.0
     """
     if "plain" in spec:
@@ -159,4 +160,6 @@ def distribution_from_state(spec: Mapping[str, Any], arrays: Mapping[str, np.nda
         if spec.get(what) in allowed:
             parts = {name: distribution_from_state(part, arrays) for name, part in spec["with"].items()}
             return allowed[spec[what]](**parts)
-    raise CorruptFile(f"got the distribution spec {spec}, which names nothing this version can build; take it from a backup")
+    raise CorruptFile(
+        f"got the distribution spec {spec}, which names nothing this version can build; take it from a backup"
+    )

@@ -67,7 +67,8 @@ class Outcome:
         keyed = isinstance(x, Mapping)
         if keyed and isinstance(observables, str):
             raise NameMismatch(
-                f"got the single name '{observables}' for a dict of {sorted(x)}; expected a mapping; leave observables out"
+                f"got the single name '{observables}' for a dict of {sorted(x)}; expected a mapping; leave "
+                f"observables out"
             )
         single = observables if isinstance(observables, str) else "x"
         arrays = {name: x[name] for name in sorted(x)} if keyed else {single: x}
@@ -81,10 +82,11 @@ class Outcome:
         dim = sum(math.prod(shape) for shape in shapes.values())
         if len(columns) != dim or len(set(columns)) != dim:
             raise NameMismatch(
-                f"got {len(set(columns))} different observables {columns}; expected {dim}, one for each number of an outcome "
+                f"got {len(set(columns))} different observables {columns}; expected {dim}, one for each number "
+                f"of an outcome "
                 f"with shapes {shapes}; correct `observables`"
             )
-        said = {name: units for name in arrays} if isinstance(units, str) else dict(units or {})
+        said = dict.fromkeys(arrays, units) if isinstance(units, str) else dict(units or {})
         unknown = [name for name in said if name not in arrays and name not in columns]
         if unknown:
             raise NameMismatch(f"got units of {unknown}; expected some of {[*arrays, *columns]}; use these names")
@@ -125,7 +127,8 @@ class Outcome:
         return parts if self.keyed else parts[self.names[0]]
 
     def check(self, x_o: Any, *, finite: bool = True) -> tuple[Any, bool]:
-        """An observation as float32 arrays of the right shapes, and whether it is a set of events (one more leading axis).
+        """An observation as float32 arrays of the right shapes, and whether it is a set of events (one more leading
+        axis).
 
         Raises:
             NameMismatch: for missing or unknown entries.
@@ -139,7 +142,8 @@ class Outcome:
         if self.keyed:
             if not isinstance(x_o, Mapping):
                 raise NameMismatch(
-                    f"got a {type(x_o).__name__} as observation; expected a dict with {list(self.names)}; name its entries"
+                    f"got a {type(x_o).__name__} as observation; expected a dict with {list(self.names)}; name "
+                    f"its entries"
                 )
             check_names(list(x_o), self.names, "observed entries")
         given = {name: x_o[name] for name in self.names} if self.keyed else {self.names[0]: x_o}
@@ -152,7 +156,7 @@ class Outcome:
             )
         count = next(iter(extra.values()))
         if finite:
-            self._check_finite(flatten_outcome(arrays, 0 if count is None else 1))
+            self._check_finite(np.asarray(flatten_outcome(arrays, 0 if count is None else 1)))
         return (arrays if self.keyed else arrays[self.names[0]]), count is not None
 
     def _fit(self, name: str, value: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, int | None]:
@@ -160,7 +164,8 @@ class Outcome:
             array = np.asarray(value, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise ShapeMismatch(
-                f"got an observation '{name}' that is not an array of numbers ({error}); expected shape {shape}; convert it"
+                f"got an observation '{name}' that is not an array of numbers ({error}); expected shape "
+                f"{shape}; convert it"
             ) from error
         # A simulator's single number is stored as (1,): a bare number or a list of them means the same.
         if shape == (1,) and array.ndim <= 1 and array.shape != (1,):
@@ -171,7 +176,8 @@ class Outcome:
             return array, len(array)
         raise ShapeMismatch(
             f"got an observation '{name}' of shape {array.shape}; expected {shape} for one outcome, or (events, "
-            f"{', '.join(map(str, shape))}) for a set of independent ones; reshape it, or change the simulator to return it"
+            f"{', '.join(map(str, shape))}) for a set of independent ones; reshape it, or change the simulator "
+            f"to return it"
         )
 
     def _check_finite(self, flat: np.ndarray) -> None:
@@ -179,7 +185,8 @@ class Outcome:
         if bad.any():
             columns = [self.columns[i] for i in np.flatnonzero(bad.any(axis=0))[:5]]
             raise NonFiniteObservation(
-                f"got {int(bad.sum())} NaN or infinite numbers in the observation, at {columns}; expected finite numbers; "
+                f"got {int(bad.sum())} NaN or infinite numbers in the observation, at {columns}; expected "
+                f"finite numbers; "
                 "fill them in, or leave the same entries out of the simulator's outcome"
             )
 
@@ -196,9 +203,7 @@ class Outcome:
     @classmethod
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Outcome":
         shapes = tuple(tuple(shape) for shape in spec["shapes"])
-        return cls(
-            tuple(spec["names"]), shapes, tuple(spec["columns"]), spec["keyed"], tuple(spec["units"].items())
-        )
+        return cls(tuple(spec["names"]), shapes, tuple(spec["columns"]), spec["keyed"], tuple(spec["units"].items()))
 
     def __repr__(self) -> str:
         return f"Outcome({', '.join(f'{name}: {shape}' for name, shape in self.shapes.items())})"

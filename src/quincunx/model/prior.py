@@ -7,13 +7,13 @@ from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, ArrayLike, Float, Num, PRNGKeyArray
 
 from quincunx.errors import NameMismatch, ShapeMismatch, UnsupportedPrior
+from quincunx.model import arithmetic
 from quincunx.model.distributions import distribution_from_state, distribution_to_state
 from quincunx.model.transforms import Transform, transform_for
 from quincunx.model.truncated import truncate
@@ -49,10 +49,11 @@ def check_names(got: Sequence[str], expected: Sequence[str], what: str) -> None:
 class Prior(eqx.Module):
     """A joint prior p(theta) over named parameters, independent between names and free within them.
 
-    Any continuous NumPyro distribution may stand for a name: a scalar, a vector with `to_event` or correlations, a simplex.
-    Flat arrays hold the names in the order given. Unconstrained space has one exact map per parameter: identity on the
-    line, the logarithm on half-lines, the probit of the rescaled interval on intervals (so a uniform box becomes exactly
-    N(0, 1)), and NumPyro's bijection for tied numbers. Everything works over leading axes, under `jit` and `vmap`.
+    Any continuous NumPyro distribution may stand for a name: a scalar, a vector with `to_event` or correlations, a
+    simplex. Flat arrays hold the names in the order given. Unconstrained space has one exact map per parameter:
+    identity on the line, the logarithm on half-lines, the probit of the rescaled interval on intervals (so a uniform
+    box becomes exactly N(0, 1)), and NumPyro's bijection for tied numbers. Everything works over leading axes, under
+    `jit` and `vmap`.
 
     Raises:
         UnsupportedPrior: for a discrete or improper distribution, or one without a map to unconstrained space.
@@ -156,9 +157,7 @@ class Prior(eqx.Module):
         >>> sorted(Prior(a=dist.Normal(0.0, 1.0)).sample(key=0))
         ['a']
         """
-        shape = () if n is None else n if isinstance(n, tuple) else (n,)
-        keys = jax.random.split(as_key(key), len(self.names))
-        return {name: block.sample(k, shape) for name, block, k in zip(self.names, self.blocks, keys)}
+        return arithmetic.sample(self, as_key(key), () if n is None else n if isinstance(n, tuple) else (n,))
 
     def sample_flat(self, n: int, *, key: int | np.integer | PRNGKeyArray) -> Float[Array, "n dim"]:
         """Draw `n` flat draws."""
@@ -181,14 +180,15 @@ class Prior(eqx.Module):
                 )
             leading[name] = got[: len(got) - len(shape)]
         if len(set(leading.values())) > 1:
-            raise ShapeMismatch(f"got leading axes {leading}; expected the same for every parameter; broadcast them first")
+            raise ShapeMismatch(
+                f"got leading axes {leading}; expected the same for every parameter; broadcast them first"
+            )
         return next(iter(leading.values()))
 
     def flatten(self, theta: Theta) -> Float[Array, "*batch dim"]:
         """Named to flat, in the order of `columns`."""
         leading = self.check(theta)
-        parts = [jnp.asarray(theta[name]).reshape((*leading, -1)) for name in self.names]
-        return jnp.concatenate([_floating(p) for p in parts], axis=-1)
+        return arithmetic.flatten(tuple(jnp.asarray(theta[name]) for name in self.names), len(leading))
 
     def unflatten(self, flat: Num[ArrayLike, "*batch dim"]) -> dict[str, Float[Array, "..."]]:
         """Flat to named.
@@ -196,11 +196,7 @@ class Prior(eqx.Module):
         Raises:
             ShapeMismatch: if the last axis is not `dim` long.
         """
-        flat = self._flat(flat, self.dim, "flat parameters")
-        parts = self._split(flat, [t.size for t in self.transforms])
-        return {
-            name: part.reshape(flat.shape[:-1] + shape) for (name, shape), part in zip(self.shapes.items(), parts)
-        }
+        return dict(zip(self.names, arithmetic.unflatten(self._flat(flat), tuple(self.shapes.values()))))
 
     def log_prob(self, theta: Theta) -> Float[Array, "*batch"]:
         """log p(theta), -inf outside the support."""
@@ -208,30 +204,19 @@ class Prior(eqx.Module):
 
     def log_prob_flat(self, flat: Num[ArrayLike, "*batch dim"]) -> Float[Array, "*batch"]:
         """log p(theta) of flat parameters, -inf outside the support."""
-        flat = self._flat(flat, self.dim, "flat parameters")
-        total = jnp.zeros(flat.shape[:-1], flat.dtype)
-        parts = self._split(flat, [t.size for t in self.transforms])
-        for block, transform, part in zip(self.blocks, self.transforms, parts):
-            inside = transform.contains(part)
-            # Densities are evaluated at a harmless point where they do not apply, so that gradients stay finite.
-            harmless = transform.inverse(jnp.zeros(transform.unconstrained_size, part.dtype))
-            value = jnp.where(inside[..., None], part, harmless)
-            total = total + jnp.where(inside, _density(block, value), -jnp.inf)
-        return total
+        return arithmetic.log_prob(self, self._flat(flat))
 
     def to_unconstrained(self, flat: Num[ArrayLike, "*batch dim"]) -> Float[Array, "*batch unconstrained_dim"]:
         """u = T(theta); a value at the very edge of an interval is taken 1e-6 of the width inside."""
-        flat = self._flat(flat, self.dim, "flat parameters")
-        parts = self._split(flat, [t.size for t in self.transforms])
-        return jnp.concatenate([t.forward(p) for t, p in zip(self.transforms, parts)], axis=-1)
+        return arithmetic.to_unconstrained(self, self._flat(flat))
 
     def to_constrained(self, u: Num[ArrayLike, "*batch unconstrained_dim"]) -> Float[Array, "*batch dim"]:
         """theta = T^-1(u), inside the support for every real u."""
-        return jnp.concatenate([t.inverse(p) for t, p in self._unconstrained_parts(u)], axis=-1)
+        return arithmetic.to_constrained(self, self._unconstrained(u))
 
     def log_det(self, u: Num[ArrayLike, "*batch unconstrained_dim"]) -> Float[Array, "*batch"]:
         """log |det d theta / d u| at u."""
-        return sum(t.log_det(p) for t, p in self._unconstrained_parts(u))
+        return arithmetic.log_det(self, self._unconstrained(u))
 
     def log_prob_unconstrained(self, u: Num[ArrayLike, "*batch unconstrained_dim"]) -> Float[Array, "*batch"]:
         """log p(theta(u)) + log |det d theta / d u|, the density of u.
@@ -240,10 +225,7 @@ class Prior(eqx.Module):
         >>> Prior(a=dist.Uniform(-3.0, 5.0)).log_prob_unconstrained(jnp.zeros(1))
         Array(-0.9189385, dtype=float32)
         """
-        return sum(
-            _density(block, t.inverse(p)) + t.log_det(p)
-            for block, (t, p) in zip(self.blocks, self._unconstrained_parts(u))
-        )
+        return arithmetic.log_prob_unconstrained(self, self._unconstrained(u))
 
     def truncate(self, **bounds: tuple[Any, Any]) -> "Prior":
         """The prior restricted to bounds, renormalised: `prior.truncate(beta=(0.1, None))`.
@@ -258,7 +240,9 @@ class Prior(eqx.Module):
         """
         unknown = [name for name in bounds if name not in self.names]
         if unknown:
-            raise NameMismatch(f"got bounds for {unknown}; expected some of {list(self.names)}; use the parameters' names")
+            raise NameMismatch(
+                f"got bounds for {unknown}; expected some of {list(self.names)}; use the parameters' names"
+            )
         blocks = {
             name: truncate(name, block, *bounds[name]) if name in bounds else block
             for name, block in self.distributions.items()
@@ -283,21 +267,23 @@ class Prior(eqx.Module):
             blocks[entry["name"]] = distribution_from_state(entry["spec"], own)
         return cls(blocks, units=spec["units"])
 
-    def _flat(self, flat: Any, size: int, what: str) -> Array:
-        flat = _floating(jnp.asarray(flat))
-        if flat.ndim == 0 or flat.shape[-1] != size:
-            raise ShapeMismatch(f"got {what} of shape {flat.shape}; expected (..., {size}) for {self.columns}; reshape them")
+    def _flat(self, flat: Any) -> Array:
+        flat = arithmetic.floating(jnp.asarray(flat))
+        if flat.ndim == 0 or flat.shape[-1] != self.dim:
+            raise ShapeMismatch(
+                f"got flat parameters of shape {flat.shape}; expected (..., {self.dim}) for {self.columns}; "
+                f"reshape them"
+            )
         return flat
 
-    def _unconstrained_parts(self, u: Any) -> list[tuple[Transform, Array]]:
-        u = self._flat(u, self.unconstrained_dim, "unconstrained parameters")
-        return list(zip(self.transforms, self._split(u, [t.unconstrained_size for t in self.transforms])))
-
-    @staticmethod
-    def _split(flat: Array, sizes: Sequence[int]) -> list[Array]:
-        if len(sizes) == 1:
-            return [flat]
-        return jnp.split(flat, np.cumsum(sizes)[:-1], axis=-1)
+    def _unconstrained(self, u: Any) -> Array:
+        u = arithmetic.floating(jnp.asarray(u))
+        if u.ndim == 0 or u.shape[-1] != self.unconstrained_dim:
+            raise ShapeMismatch(
+                f"got unconstrained parameters of shape {u.shape}; expected (..., {self.unconstrained_dim}); "
+                f"reshape them"
+            )
+        return u
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [("name", "shape", "distribution", "support", "units")]
@@ -331,14 +317,6 @@ def columns_of(name: str, shape: Sequence[int]) -> tuple[str, ...]:
     if math.prod(shape) == 1 and len(shape) == 0:
         return (name,)
     return tuple(f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape))
-
-
-def _floating(array: Array) -> Array:
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
-
-
-def _density(block: dist.Distribution, part: Array) -> Array:
-    return block.log_prob(part.reshape(part.shape[:-1] + tuple(block.event_shape)))
 
 
 def _title(block: dist.Distribution) -> str:

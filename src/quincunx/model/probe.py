@@ -1,4 +1,4 @@
-"""The look at a simulator before it is run: what it returns, and the mistakes that would spoil everything learned from it."""
+"""The look at a simulator before it is run: what it returns, and the mistakes that would spoil what is learned."""
 
 import time
 import traceback
@@ -22,7 +22,6 @@ from quincunx.errors import (
     QuincunxWarning,
     SimulatorError,
 )
-from quincunx.model.design import spread_design
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.prior import Prior
 from quincunx.model.simulator import Simulator, rng_from_key
@@ -40,7 +39,7 @@ _TWO_BATCHES = (5, 7)
 
 @dataclass(frozen=True)
 class Look:
-    """What one look tells: the outcome, the traced program of one simulation (JAX functions only), and notes to pass on."""
+    """What one look tells: the outcome, the traced program of one simulation (in JAX only), and notes to pass on."""
 
     outcome: Outcome
     program: Any = field(default=None, compare=False)
@@ -62,12 +61,13 @@ def probe(
         BatchAxisError: if a batched function gives a wrong number of outcomes, or mixes simulations with one another.
         AllSimulationsFailed: if no trial gives a finite outcome.
 
-    Warns with `PromotionWarning` when single numbers or integers are converted, with `ConstantColumnWarning` for numbers
-    that never change.
+    Warns with `PromotionWarning` when single numbers or integers are converted, with `ConstantColumnWarning` for
+    numbers that never change.
 
     >>> import numpyro.distributions as dist
     >>> from quincunx.model import wrap
-    >>> probe(wrap(lambda theta, *, key: theta["mu"] + jax.random.normal(key, (2,)), Prior(mu=dist.Normal(0.0, 1.0))), key=0)
+    >>> prior = Prior(mu=dist.Normal(0.0, 1.0))
+    >>> probe(wrap(lambda theta, *, key: theta["mu"] + jax.random.normal(key, (2,)), prior), key=0)
     Outcome(x: (2,))
     """
     key = as_key(key)
@@ -115,7 +115,8 @@ def check_values(x: Float[np.ndarray, "n dim"], outcome: Outcome, name: str) -> 
         never = [outcome.columns[i] for i in np.flatnonzero(~finite.any(axis=0))[:5]]
         where = f"{never} never finite" if never else "no column never finite, but no row finite in every column"
         raise AllSimulationsFailed(
-            f"simulator '{name}' gave NaN or infinity in all of {len(x)} simulations ({where}); expected finite outcomes; "
+            f"simulator '{name}' gave NaN or infinity in all of {len(x)} simulations ({where}); expected finite "
+            f"outcomes; "
             "call it once at a known parameter and look for log or division of zero, or a wrong prior"
         )
     # A thousand rows settle nearly every column; only those still constant are looked at in full.
@@ -128,8 +129,10 @@ def check_values(x: Float[np.ndarray, "n dim"], outcome: Outcome, name: str) -> 
         shown = ", ".join(f"{outcome.columns[i]} = {x[rows, i][0]:g}" for i in constant[:5])
         more = f" and {len(constant) - 5} more" if len(constant) > 5 else ""
         warnings.warn(
-            f"simulator '{name}' gave the same value in all of {int(rows.sum())} simulations for {shown}{more}; expected "
-            "outcomes that vary; these carry no information: leave them out, or check that parameters and randomness reach them",
+            f"simulator '{name}' gave the same value in all of {int(rows.sum())} simulations for {shown}{more}; "
+            f"expected "
+            "outcomes that vary; these carry no information: leave them out, or check that parameters and "
+            "randomness reach them",
             ConstantColumnWarning,
             stacklevel=3,
         )
@@ -197,8 +200,10 @@ def _trace(question: _Question) -> Look:
     first, second = (shapes[n] for n in _TWO_BATCHES)
     if jax.tree.map(lambda a: a.shape, first) != jax.tree.map(lambda a: a.shape, second):
         raise BatchAxisError(
-            f"simulator '{simulator.name}' returned outcomes of shapes {jax.tree.map(lambda a: a.shape, first)} in a batch of "
-            f"{_TWO_BATCHES[0]} and {jax.tree.map(lambda a: a.shape, second)} in a batch of {_TWO_BATCHES[1]}; expected one "
+            f"simulator '{simulator.name}' returned outcomes of shapes {jax.tree.map(lambda a: a.shape, first)} "
+            f"in a batch of "
+            f"{_TWO_BATCHES[0]} and {jax.tree.map(lambda a: a.shape, second)} in a batch of {_TWO_BATCHES[1]}; "
+            f"expected one "
             "shape; only the first axis may be the batch"
         )
     return Look(simulator.describe(second), program, tuple(notes))
@@ -229,12 +234,14 @@ def _notes(simulator: Simulator, raw: Any) -> list[str]:
         shape, dtype = np.shape(value), getattr(value, "dtype", None)
         if len(shape) == int(simulator.batched):
             notes.append(
-                f"simulator '{simulator.name}' returns a single number as {name}; it is kept as an array of shape (1,); "
+                f"simulator '{simulator.name}' returns a single number as {name}; it is kept as an array of "
+                f"shape (1,); "
                 "return shape (1,) to say so yourself"
             )
-        if dtype is not None and jnp.issubdtype(dtype, jnp.integer) or dtype is not None and dtype == bool:
+        if (dtype is not None and jnp.issubdtype(dtype, jnp.integer)) or (dtype is not None and dtype == bool):
             notes.append(
-                f"simulator '{simulator.name}' returns {name} as {dtype}; it is kept as float32, exact up to 16,777,216; "
+                f"simulator '{simulator.name}' returns {name} as {dtype}; it is kept as float32, exact up to "
+                f"16,777,216; "
                 "return floats to say so yourself"
             )
     return notes
@@ -271,7 +278,8 @@ def _try(simulator: Simulator, key: PRNGKeyArray, design: Mapping[str, Any] | No
             _check_repeats(simulator, x, call)
         return Look(simulator.describe(one), None, tuple(_notes(simulator, raw)))
     raise AllSimulationsFailed(
-        f"simulator '{simulator.name}' raised in all of {len(said)} trials ({'; '.join(dict.fromkeys(said[:3]))}); expected "
+        f"simulator '{simulator.name}' raised in all of {len(said)} trials "
+        f"({'; '.join(dict.fromkeys(said[:3]))}); expected "
         "at least one outcome; call it once at a known parameter, and check the prior's range"
     )
 
@@ -281,11 +289,15 @@ def _check_repeats(simulator: Simulator, x: Any, call: Any) -> None:
         again = simulator.tidy(call(), 1 if simulator.batched else None)
     except (Exception, SystemExit):
         return
-    same = jax.tree.leaves(jax.tree.map(lambda a, b: a.shape == b.shape and np.array_equal(a, b, equal_nan=True), x, again))
+    same = jax.tree.leaves(
+        jax.tree.map(lambda a, b: a.shape == b.shape and np.array_equal(a, b, equal_nan=True), x, again)
+    )
     if not all(same):
         warnings.warn(
-            f"simulator '{simulator.name}' gave another outcome for the same parameters and the same random numbers; expected "
-            "the same; draw every random number from `rng`, never from numpy.random or random, or runs cannot be repeated",
+            f"simulator '{simulator.name}' gave another outcome for the same parameters and the same random "
+            f"numbers; expected "
+            "the same; draw every random number from `rng`, never from numpy.random or random, or runs cannot "
+            "be repeated",
             QuincunxWarning,
             stacklevel=4,
         )
@@ -294,7 +306,8 @@ def _check_repeats(simulator: Simulator, x: Any, call: Any) -> None:
 def _refusal(simulator: Simulator, error: BaseException) -> SimulatorError:
     shapes = ", ".join(f"{name} {shape}" for name, shape in simulator.prior.shapes.items())
     return SimulatorError(
-        f"simulator '{simulator.name}' raised {said_by(error)} when called with parameters of shapes {shapes}; expected an "
+        f"simulator '{simulator.name}' raised {said_by(error)} when called with parameters of shapes {shapes}; "
+        f"expected an "
         "outcome; call it once by hand with these shapes and mend the line named"
     )
 
@@ -333,8 +346,10 @@ def _check_batch_axis(simulator: Simulator, key: PRNGKeyArray, design: Mapping[s
         # One row may flip a comparison by rounding; a mix-up changes nearly all.
         if len(changed) > 1:
             raise BatchAxisError(
-                f"simulator '{simulator.name}' changes {len(changed)} of {len(other)} outcomes when {what}; expected outcome i "
-                "to depend on parameters i and random key i alone; look for a reshape or sum over the first axis, or for "
+                f"simulator '{simulator.name}' changes {len(changed)} of {len(other)} outcomes when {what}; "
+                f"expected outcome i "
+                "to depend on parameters i and random key i alone; look for a reshape or sum over the first "
+                "axis, or for "
                 "randomness shared by the batch"
             )
 
@@ -343,6 +358,5 @@ def _rows(design: Mapping[str, Any] | None, n: int) -> dict[str, np.ndarray] | N
     """The settings of one simulation repeated n times, whatever their own length."""
     if design is None:
         return None
-    one = spread_design({name: np.asarray(value)[None] for name, value in design.items()}, 1)
-    return {name: np.broadcast_to(value[0], (n, *value.shape[1:])) for name, value in one.items()}
-
+    arrays = {name: np.asarray(value) for name, value in design.items()}
+    return {name: np.broadcast_to(array, (n, *array.shape)) for name, array in arrays.items()}

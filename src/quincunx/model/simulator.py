@@ -18,7 +18,7 @@ from quincunx.values import as_key
 
 __all__ = ["Simulator", "simulator", "wrap"]
 
-_RANDOMNESS: dict[str, tuple[str, bool]] = {
+_RANDOMNESS: dict[str, tuple[Literal["jax", "host"], bool]] = {
     "key": ("jax", False),
     "keys": ("jax", True),
     "rng": ("host", False),
@@ -70,11 +70,12 @@ class Simulator(eqx.Module):
     ):
         if not isinstance(prior, Prior):
             raise SimulatorError(
-                f"got {type(prior).__name__} as prior; expected a Prior; write @simulator(Prior(name=distribution, ...))"
+                f"got {type(prior).__name__} as prior; expected a Prior; write "
+                f"@simulator(Prior(name=distribution, ...))"
             )
         self.prior = prior
         self.function = function
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.kind, self.batched = _kind_of(function, self.name)
         self.takes_design, self.needs_design = _design_of(function)
         self.named_observables = _frozen(observables)
@@ -91,7 +92,7 @@ class Simulator(eqx.Module):
     def units(self) -> dict[str, str]:
         """Units of the observables, by entry or column."""
         named = _thawed(self.named_units)
-        return named if isinstance(named, dict) else {} if named is None else {n: named for n in self.outcome.names}
+        return named if isinstance(named, dict) else {} if named is None else dict.fromkeys(self.outcome.names, named)
 
     @property
     def outcome(self) -> Outcome:
@@ -124,19 +125,21 @@ class Simulator(eqx.Module):
         leading = self.prior.check(theta)
         if leading:
             raise ShapeMismatch(
-                f"got parameters with leading axes {leading}; expected one simulation; use {self.name}.batch for several"
+                f"got parameters with leading axes {leading}; expected one simulation; use {self.name}.batch "
+                f"for several"
             )
         key = as_key(key)
         if self.batched:
-            one = jax.tree.map(lambda a: a[None], {name: jnp.asarray(theta[name]) for name in self.prior.names})
-            rows = None if design is None else {name: np.asarray(value)[None] for name, value in design.items()}
-            x = self.run_batch(one, key[None], rows)
-            return jax.tree.map(lambda a: a[0], x)
-        named = {name: theta[name] for name in self.prior.names}
+            library: Any = jnp if self.kind == "jax" else np
+            one = {name: library.asarray(theta[name])[None] for name in self.prior.names}
+            rows = None if design is None else {name: library.asarray(value)[None] for name, value in design.items()}
+            run = _jitted_batch if self.kind == "jax" else Simulator.run_batch
+            return jax.tree.map(lambda a: a[0], run(self, one, key[None], rows))
         if self.kind == "jax":
-            return self.run_one({name: jnp.asarray(value) for name, value in named.items()}, key, design)
-        rng = rng_from_key(key)
-        return self.run_one({name: np.asarray(value) for name, value in named.items()}, rng, design)
+            # Numbers become arrays, which are traced: another value does not compile anew.
+            settings = None if design is None else {name: jnp.asarray(value) for name, value in design.items()}
+            return _jitted_one(self, {name: jnp.asarray(theta[name]) for name in self.prior.names}, key, settings)
+        return self.run_one({name: np.asarray(theta[name]) for name in self.prior.names}, rng_from_key(key), design)
 
     def batch(self, theta: Theta, *, keys: Shaped[Array, "..."], design: Mapping[str, Any] | None = None) -> Any:
         """N outcomes at N parameters with N keys, equal to the N single calls; a setting may have a leading axis of N.
@@ -155,7 +158,8 @@ class Simulator(eqx.Module):
             keys = jax.random.wrap_key_data(jnp.asarray(keys))
         if len(leading) != 1 or keys.shape != leading:
             raise ShapeMismatch(
-                f"got parameters with leading axes {leading} and keys of shape {keys.shape}; expected one leading axis, "
+                f"got parameters with leading axes {leading} and keys of shape {keys.shape}; expected one "
+                f"leading axis, "
                 "the same for both; make the keys with jax.random.split(key, n)"
             )
         named = {name: theta[name] for name in self.prior.names}
@@ -171,8 +175,8 @@ class Simulator(eqx.Module):
     def run_batch(self, theta: dict[str, Any], random: Any, design: Mapping[str, Any] | None) -> Any:
         """Call the function for N simulations, without checks of theta; every setting has a leading axis of N.
 
-        `random` holds N keys or, for a plain function, N generators or N keys to make them from. For JAX functions this can
-        be traced.
+        `random` holds N keys or, for a plain function, N generators or N keys to make them from. For JAX functions
+        this can be traced.
         """
         if self.kind == "jax" and not self.batched:
             return jax.vmap(lambda t, k, d: self.run_one(t, k, d))(theta, random, design)
@@ -235,7 +239,8 @@ class Simulator(eqx.Module):
             array = library.asarray(value)
         except (TypeError, ValueError) as error:
             raise SimulatorError(
-                f"simulator '{self.name}' returned{which} a {type(value).__name__}; expected an array or a dict of arrays; "
+                f"simulator '{self.name}' returned{which} a {type(value).__name__}; expected an array or a dict "
+                f"of arrays; "
                 "return jnp.stack([...]) or a dict by name"
             ) from error
         if array.dtype.kind not in "fiubV" or jnp.issubdtype(array.dtype, jnp.complexfloating):
@@ -276,8 +281,8 @@ def simulator(
 ) -> Callable[[Callable[..., Any]], Simulator]:
     """Decorator: make a function a `Simulator` with this prior.
 
-    `observables` names the outcome's numbers, `units` says in what they are measured, `version` goes into the records, and
-    `tractable` may hold what is known exactly about it.
+    `observables` names the outcome's numbers, `units` says in what they are measured, `version` goes into the
+    records, and `tractable` may hold what is known exactly about it.
 
     >>> import numpyro.distributions as dist
     >>> @simulator(Prior(rate=dist.Gamma(2.0, 1.0)), observables=["count"])
@@ -327,15 +332,21 @@ def rng_from_key(key: PRNGKeyArray) -> np.random.Generator:
 
 
 @eqx.filter_jit
+def _jitted_one(sim: Simulator, theta: dict[str, Array], key: PRNGKeyArray, design: dict[str, Any] | None) -> Any:
+    return sim.run_one(theta, key, design)
+
+
+@eqx.filter_jit
 def _jitted_batch(sim: Simulator, theta: dict[str, Array], keys: Array, design: dict[str, Any] | None) -> Any:
     return sim.run_batch(theta, keys, design)
 
 
-def _kind_of(function: Callable[..., Any], name: str) -> tuple[str, bool]:
+def _kind_of(function: Callable[..., Any], name: str) -> tuple[Literal["jax", "host"], bool]:
     found = [word for word in _RANDOMNESS if word in _parameters(function)]
     if len(found) != 1:
         raise SimulatorError(
-            f"simulator '{name}' takes the keywords {list(_parameters(function))}; expected exactly one of key (a JAX function), "
+            f"simulator '{name}' takes the keywords {list(_parameters(function))}; expected exactly one of key "
+            f"(a JAX function), "
             "keys (a JAX function of a batch), rng (a plain Python function) or rngs (one of a batch); "
             "draw every random number from it"
         )

@@ -25,8 +25,15 @@ EDGE = 1e-6
 class Transform(eqx.Module):
     """An invertible map from `size` constrained numbers theta to `unconstrained_size` unconstrained numbers u."""
 
-    size: eqx.AbstractVar[int]
-    unconstrained_size: eqx.AbstractVar[int]
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """How many constrained numbers there are."""
+
+    @property
+    def unconstrained_size(self) -> int:
+        """How many unconstrained numbers there are."""
+        return self.size
 
     @abc.abstractmethod
     def forward(self, theta: Float[Array, "*batch n"]) -> Float[Array, "*batch m"]:
@@ -57,11 +64,11 @@ class Identity(Transform):
     Array([ 1., -3.], dtype=float32)
     """
 
-    size: int = eqx.field(static=True)
+    count: int = eqx.field(static=True)
 
     @property
-    def unconstrained_size(self) -> int:
-        return self.size
+    def size(self) -> int:
+        return self.count
 
     def forward(self, theta: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         return theta
@@ -92,10 +99,6 @@ class Log(Transform):
 
     @property
     def size(self) -> int:
-        return self.origin.size
-
-    @property
-    def unconstrained_size(self) -> int:
         return self.origin.size
 
     def forward(self, theta: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
@@ -136,10 +139,6 @@ class Probit(Transform):
     def size(self) -> int:
         return self.low.size
 
-    @property
-    def unconstrained_size(self) -> int:
-        return self.low.size
-
     def _ends(self, dtype: np.dtype) -> tuple[Array, Array]:
         return jnp.asarray(self.low, dtype), jnp.asarray(self.high, dtype)
 
@@ -178,11 +177,15 @@ class Bijection(Transform):
 
     constraint: constraints.Constraint = eqx.field(static=True)
     event_shape: tuple[int, ...] = eqx.field(static=True)
-    unconstrained_size: int = eqx.field(static=True)
+    free: int = eqx.field(static=True)
 
     @property
     def size(self) -> int:
         return math.prod(self.event_shape)
+
+    @property
+    def unconstrained_size(self) -> int:
+        return self.free
 
     def _map(self) -> dist.transforms.Transform:
         return dist.biject_to(self.constraint)
@@ -274,7 +277,8 @@ def transform_for(name: str, distribution: dist.Distribution) -> Transform:
     support = distribution.support
     if getattr(support, "is_discrete", False):
         raise UnsupportedPrior(
-            f"parameter '{name}' has the discrete distribution {type(distribution).__name__}; expected a continuous one; "
+            f"parameter '{name}' has the discrete distribution {type(distribution).__name__}; expected a "
+            f"continuous one; "
             "sum the discrete parameter out inside the simulator, or give it a continuous relaxation"
         )
     if support is None or isinstance(distribution, dist.ImproperUniform):

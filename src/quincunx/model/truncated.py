@@ -78,8 +78,8 @@ class Truncated(dist.Distribution):
 
     def _bisect(self, p: Array) -> Array:
         def value_at(s: Array) -> Array:
-            # s in (-1, 1) covers unconstrained space: u itself for the logarithm and the probit, stretched for the line.
-            u = jnp.sinh(20 * s) if isinstance(self._map, Identity) else 85 * s
+            # s in (-1, 1) covers unconstrained space: u itself for the logarithm and the probit, stretched for the
+            line.u = jnp.sinh(20 * s) if isinstance(self._map, Identity) else 85 * s
             flat = u.reshape((*p.shape[: p.ndim - len(self.batch_shape)], -1))
             return self._map.inverse(flat).reshape(p.shape)
 
@@ -142,7 +142,8 @@ def _cut(name: str, distribution: dist.Distribution, low: np.ndarray, high: np.n
         below, above = cut._ends()
     except (NotImplementedError, ImportError, AttributeError) as error:
         raise UnsupportedPrior(
-            f"parameter '{name}' has {type(distribution).__name__}, whose cumulative distribution function is not known; "
+            f"parameter '{name}' has {type(distribution).__name__}, whose cumulative distribution function is "
+            f"not known; "
             "expected a distribution with one; use a Uniform, Normal, LogNormal, Gamma or Beta instead"
         ) from error
     if not np.all(np.asarray(above - below) > 0):

@@ -8,4 +8,14 @@ from quincunx.plot.losses import losses
 from quincunx.plot.predictive import central_band, predictive_series, predictive_summaries
 from quincunx.plot.ranks import sbc_ranks
 
-__all__ = ["central_band", "corner", "coverage", "failures", "loop", "losses", "predictive_series", "predictive_summaries", "sbc_ranks"]
+__all__ = [
+    "central_band",
+    "corner",
+    "coverage",
+    "failures",
+    "loop",
+    "losses",
+    "predictive_series",
+    "predictive_summaries",
+    "sbc_ranks",
+]

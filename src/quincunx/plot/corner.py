@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from quincunx.errors import ShapeMismatch
-from quincunx.plot.density import density_1d, density_2d, limits_of, mass_levels
+from quincunx.plot.density import density_1d, density_2d, limits_of
 from quincunx.plot.labels import interval_text, plain_ticks, shortened, text, units_of, with_unit
 from quincunx.plot.style import Theme, drawing, new_figure
 
@@ -23,7 +23,7 @@ def corner(
     names: Sequence[str],
     *,
     units: Mapping[str, str] | None = None,
-    bounds: Sequence[tuple[float, float]] | None = None,
+    bounds: Sequence[Sequence[float | int]] | None = None,
     prior: Real[np.ndarray, "m _"] | None = None,
     truth: Real[np.ndarray, " _"] | None = None,
     truth_name: str = "truth",
@@ -36,12 +36,14 @@ def corner(
 ) -> Figure:
     r"""All 1-D and 2-D marginals of draws, one to twelve parameters.
 
-    A region of mass m is $\{p(\theta_i, \theta_j \mid x) \ge c_m\}$ with $c_m$ such that it holds a fraction m of the draws: 68 % in two
-    dimensions means 68 %, not "one sigma" (39 %). Densities are smoothed and never leak over `bounds`, (low, high) per
-    parameter with infinities where there is none. `prior` and `reference` are draws too; axes follow the posterior and the
-    reference, and the prior is shown where it passes through. Panels on the diagonal are headed by median and central 68 % interval.
+    A region of mass m is $\{p(\theta_i, \theta_j \mid x) \ge c_m\}$ with $c_m$ such that it holds a fraction m of the
+    draws: 68 % in two dimensions means 68 %, not "one sigma" (39 %). Densities are smoothed and never leak over
+    `bounds`, (low, high) per parameter with infinities where there is none. `prior` and `reference` are draws too;
+    axes follow the posterior and the reference, and the prior is shown where it passes through. Panels on the
+    diagonal are headed by median and central 68 % interval.
 
-    Raises ShapeMismatch when names, bounds, prior, truth or reference do not fit the draws, or with more than twelve parameters.
+    Raises ShapeMismatch when names, bounds, prior, truth or reference do not fit the draws, or with more than twelve
+    parameters.
 
     >>> draws = np.random.default_rng(0).normal(size=(500, 2))
     >>> figure = corner(draws, ["a", "b"], units={"a": "1/day"})
@@ -51,12 +53,10 @@ def corner(
     draws = np.asarray(draws, dtype=float)
     dim = draws.shape[1]
     _check_shapes(draws, names, bounds, prior, truth, reference)
-    limits_low_high = list(bounds) if bounds is not None else [(-np.inf, np.inf)] * dim
+    edges = [(-np.inf, np.inf)] * dim if bounds is None else [(float(low), float(high)) for low, high in bounds]
     masses = sorted(masses)
     samples = [draws] if reference is None else [draws, np.asarray(reference, dtype=float)]
-    limits = [
-        limits_of([sample[:, i] for sample in samples], *limits_low_high[i]) for i in range(dim)
-    ]
+    limits = [limits_of([sample[:, i] for sample in samples], *edges[i]) for i in range(dim)]
     if truth is not None:
         limits = [_include(pair, float(value)) for pair, value in zip(limits, truth, strict=True)]
 
@@ -76,7 +76,7 @@ def corner(
                 exponent = plain_ticks(axes.xaxis, *limits[column], count=count)
                 if row == column:
                     exponents.append(exponent)
-                    _diagonal(axes, row, samples, prior, limits[row], limits_low_high[row], colours)
+                    _diagonal(axes, row, samples, prior, limits[row], edges[row], colours)
                     if dim <= 6:
                         middle = interval_text(draws[:, row] / 10.0**exponent)
                         axes.set_title(middle, fontsize=8.5, pad=4, color=colours.posterior)
@@ -85,8 +85,14 @@ def corner(
                     plain_ticks(axes.yaxis, *limits[row], count=count)
                     pair = [column, row]
                     ranges = (limits[column], limits[row])
-                    edges = (limits_low_high[column], limits_low_high[row])
-                    _pair(axes, [sample[:, pair] for sample in samples], ranges, edges, masses, colours)
+                    _pair(
+                        axes,
+                        [sample[:, pair] for sample in samples],
+                        ranges,
+                        (edges[column], edges[row]),
+                        masses,
+                        colours,
+                    )
                 if truth is not None:
                     axes.axvline(float(truth[column]), color=colours.truth, linewidth=1.1, dashes=(4, 2))
                     if row != column:
@@ -105,7 +111,7 @@ def corner(
 def _check_shapes(
     draws: np.ndarray,
     names: Sequence[str],
-    bounds: Sequence[tuple[float, float]] | None,
+    bounds: Sequence[Sequence[float | int]] | None,
     prior: np.ndarray | None,
     truth: np.ndarray | None,
     reference: np.ndarray | None,
@@ -113,7 +119,8 @@ def _check_shapes(
     dim = draws.shape[1]
     if not 1 <= dim <= _LARGEST:
         raise ShapeMismatch(
-            f"got draws of {dim} parameters, expected 1 to {_LARGEST} in one corner plot; choose columns, for example draws[:, :6]"
+            f"got draws of {dim} parameters, expected 1 to {_LARGEST} in one corner plot; choose columns, "
+            "for example draws[:, :6]"
         )
     if len(draws) < 20:
         raise ShapeMismatch(f"got {len(draws)} draws, expected at least 20 to see a density; draw more")
@@ -128,7 +135,9 @@ def _check_shapes(
     }
     for what, count in given.items():
         if count is not None and count != dim:
-            raise ShapeMismatch(f"got {what} for {count} parameters, expected {dim} as in the draws; pass one for each column")
+            raise ShapeMismatch(
+                f"got {what} for {count} parameters, expected {dim} as in the draws; pass one for each column"
+            )
 
 
 def _include(pair: tuple[float, float], value: float) -> tuple[float, float]:
@@ -202,13 +211,15 @@ def _pair(
     colours: Theme,
 ) -> None:
     for order, (sample, colour) in enumerate(zip(samples, (colours.posterior, colours.reference), strict=False)):
-        x, y, density = density_2d(sample, *ranges, x_bounds=bounds[0], y_bounds=bounds[1])
-        levels = np.unique(mass_levels(sample, x, y, density, sorted(masses, reverse=True)))
+        smoothed = density_2d(sample, *ranges, x_bounds=bounds[0], y_bounds=bounds[1])
+        levels = np.unique(smoothed.levels(sample, masses))
         # Contours at a hard bound close along the axis: extend the outermost cells to it.
-        x, y, density = _to_edges(x, y, density, ranges)
+        x, y, density = _to_edges(smoothed.x, smoothed.y, smoothed.density, ranges)
         if order == 0:
             shades = [to_rgba(colour, alpha) for alpha in np.linspace(0.2, 0.62, len(levels))]
-            axes.contourf(x, y, density.T, levels=[*levels, max(float(density.max()), levels[-1]) * 1.001], colors=shades)
+            axes.contourf(
+                x, y, density.T, levels=[*levels, max(float(density.max()), levels[-1]) * 1.001], colors=shades
+            )
             axes.contour(x, y, density.T, levels=levels, colors=[colour], linewidths=1.0)
         else:
             axes.contour(x, y, density.T, levels=levels, colors=[colour], linewidths=1.3, linestyles=[(0, (4, 1.5))])
@@ -228,15 +239,16 @@ def _to_edges(
 def _label(
     grid: np.ndarray, names: Sequence[str], units: Sequence[str | None], exponents: Sequence[int], dim: int
 ) -> None:
-    length = 24 if dim <= 3 else 17 if dim <= 6 else 12
+    length = 22 if dim <= 3 else 17 if dim <= 6 else 12
     box = grid[0, 0].get_position()
     panel = float(box.width * grid[0, 0].figure.get_size_inches()[0])
     tilt = dim > 1 and any(_crowded(grid[dim - 1, i], panel) for i in range(dim))
     down, left = -(0.62 if tilt else 0.42) / panel, -0.62 / panel
     for i in range(dim):
         label = with_unit(names[i], units[i], exponents[i], length)
-        # Small panels: the bracket goes on a line of its own.
-        label = label.replace(" [", "\n[") if dim > 6 else label
+        # A label wider than its panel: the bracket goes on a line of its own.
+        wide = len(shortened(names[i], length)) + len(units[i] or "") + (6 if exponents[i] else 0) > panel / 0.09
+        label = label.replace(" [", "\n[") if wide else label
         size = 9.5 if dim <= 6 else 8
         bottom = grid[dim - 1, i]
         bottom.set_xlabel(label, fontsize=size)

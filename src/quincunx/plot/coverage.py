@@ -37,7 +37,10 @@ def coverage(
     levels = np.asarray(levels, dtype=float)
     if not empirical or any(np.shape(curve) != levels.shape for curve in empirical.values()):
         lengths = {name: np.shape(curve) for name, curve in empirical.items()}
-        raise ShapeMismatch(f"got coverage curves {lengths} for {levels.size} levels, expected one value a level; evaluate them at `levels`")
+        raise ShapeMismatch(
+            f"got coverage curves {lengths} for {levels.size} levels, expected one value a level; evaluate "
+            "them at `levels`"
+        )
     with drawing(theme) as colours:
         figure, grid = panels(len(empirical), height=2.2, width=2.2)
         for index, ((name, curve), (axes,)) in enumerate(zip(empirical.items(), grid, strict=True)):
@@ -48,9 +51,29 @@ def coverage(
             axes.plot(levels, values, color=colours.posterior)
             # At the ends coverage is 0 and 1 by construction and says nothing.
             misses = ((low > levels) | (high < levels)) & (levels > 0) & (levels < 1)
-            axes.plot(levels, np.where(misses, values, np.nan), color=colours.bad, linewidth=2.6, marker=".", markersize=4)
-            axes.text(0.97, 0.05, "overconfident", ha="right", va="bottom", fontsize=7.5, color=colours.muted, transform=axes.transAxes)
-            axes.text(0.03, 0.95, "too cautious", ha="left", va="top", fontsize=7.5, color=colours.muted, transform=axes.transAxes)
+            axes.plot(
+                levels, np.where(misses, values, np.nan), color=colours.bad, linewidth=2.6, marker=".", markersize=4
+            )
+            axes.text(
+                0.97,
+                0.05,
+                "overconfident",
+                ha="right",
+                va="bottom",
+                fontsize=7.5,
+                color=colours.muted,
+                transform=axes.transAxes,
+            )
+            axes.text(
+                0.03,
+                0.95,
+                "too cautious",
+                ha="left",
+                va="top",
+                fontsize=7.5,
+                color=colours.muted,
+                transform=axes.transAxes,
+            )
             axes.set_title(text(shortened(name, 26)))
             axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
             ticks = [0, 0.5, 1]

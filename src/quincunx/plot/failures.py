@@ -41,7 +41,8 @@ def failures(
 ) -> Figure:
     """Share of failed simulations along each parameter, in bins of equal number, with Wilson intervals and the overall share.
 
-    A curve that is not flat says in which corner of the prior the simulator breaks. Raises ShapeMismatch when shapes differ.
+    A curve that is not flat says in which corner of the prior the simulator breaks. Raises ShapeMismatch when shapes
+    differ.
 
     >>> theta = np.random.default_rng(0).uniform(size=(400, 2))
     >>> figure = failures(theta, theta[:, 0] > 0.9, ["a", "b"])
@@ -51,7 +52,9 @@ def failures(
     theta, failed = np.asarray(theta, dtype=float), np.asarray(failed, dtype=bool)
     check_names(names, theta.shape[1], "theta")
     if len(failed) != len(theta) or len(theta) == 0:
-        raise ShapeMismatch(f"got {len(failed)} statuses for {len(theta)} simulations, expected one each; pass status != 0")
+        raise ShapeMismatch(
+            f"got {len(failed)} statuses for {len(theta)} simulations, expected one each; pass status != 0"
+        )
     overall = float(failed.mean())
     bins = int(np.clip(len(theta) // 50, 4, 16))
     labels = units_of(names, units)

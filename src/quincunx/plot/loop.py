@@ -1,6 +1,7 @@
 """The picture of the loop: simulate, learn, infer, check, design, the experiment, and round again."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from scipy.special import binom
 
-from quincunx.plot.density import density_2d, mass_levels
+from quincunx.plot.density import density_2d
 from quincunx.plot.style import Theme, drawing, new_figure
 
 # Inches on a canvas of 10 x 6: cards three across and two down, walked clockwise.
@@ -28,13 +29,20 @@ _STEPS = (
 
 
 def loop(*, theme: str = "light") -> Figure:
-    """The loop of the scientific method over a simulator, drawn as six cards, each with a small picture of its own kind.
+    """The loop of the scientific method over a simulator: six cards, each with a small picture of its own kind.
 
     >>> figure = loop(theme="dark")
     >>> [round(float(inches), 2) for inches in figure.get_size_inches()]
     [10.0, 6.05]
     """
-    icons: tuple[Callable[[Axes, Theme], None], ...] = (_galton_board, _network, _posterior, _calibration, _gain, _measurement)
+    icons: tuple[Callable[[Axes, Theme], None], ...] = (
+        _galton_board,
+        _network,
+        _posterior,
+        _calibration,
+        _gain,
+        _measurement,
+    )
     with drawing(theme) as colours:
         figure = new_figure(*_CANVAS)
         ground = figure.add_axes((0, 0, 1, 1))
@@ -80,7 +88,12 @@ def _arrows(ground: Axes, colours: Theme) -> None:
     paths.append(((_COLUMNS[0] + width / 2, low), (_COLUMNS[0] + width / 2, high)))
     for start, stop in paths:
         arrow = FancyArrowPatch(
-            start, stop, arrowstyle="simple,head_length=9,head_width=13,tail_width=4", color=colours.muted, linewidth=0, zorder=1
+            start,
+            stop,
+            arrowstyle="simple,head_length=9,head_width=13,tail_width=4",
+            color=colours.muted,
+            linewidth=0,
+            zorder=1,
         )
         ground.add_patch(arrow)
 
@@ -110,11 +123,16 @@ def _network(axes: Axes, colours: Theme) -> None:
     nodes = [[(x, 2.0 * (i - (count - 1) / 2) / 4) for i in range(count)] for x, count in layers]
     weights = np.random.default_rng(4).uniform(0.15, 0.9, size=64)
     link = 0
-    for left, right in zip(nodes[:-1], nodes[1:], strict=True):
+    for left, right in pairwise(nodes):
         for start in left:
             for stop in right:
                 axes.plot(
-                    [start[0], stop[0]], [start[1], stop[1]], color=colours.posterior, linewidth=1.0, alpha=float(weights[link % 64]), zorder=1
+                    [start[0], stop[0]],
+                    [start[1], stop[1]],
+                    color=colours.posterior,
+                    linewidth=1.0,
+                    alpha=float(weights[link % 64]),
+                    zorder=1,
                 )
                 link += 1
     for layer, column in enumerate(nodes):
@@ -131,8 +149,9 @@ def _posterior(axes: Axes, colours: Theme) -> None:
     first = noise[:, 0]
     draws = np.column_stack([first, 0.45 * first**2 + 0.42 * noise[:, 1] - 0.35 * first])
     ranges = ((-3.6, 3.6), (-1.6, 5.2))
-    x, y, density = density_2d(draws, *ranges)
-    levels = mass_levels(draws, x, y, density, (0.95, 0.68, 0.2))
+    smoothed = density_2d(draws, *ranges)
+    x, y, density = smoothed.x, smoothed.y, smoothed.density
+    levels = smoothed.levels(draws, (0.95, 0.68, 0.2))
     for alpha, level in zip((0.22, 0.36, 0.6), levels, strict=True):
         axes.contourf(x, y, density.T, levels=[level, density.max() * 1.01], colors=[colours.posterior], alpha=alpha)
     axes.contour(x, y, density.T, levels=levels, colors=[colours.posterior], linewidths=1.1)
@@ -142,12 +161,21 @@ def _posterior(axes: Axes, colours: Theme) -> None:
 
 def _calibration(axes: Axes, colours: Theme) -> None:
     z = np.linspace(0, 1, 80)
-    axes.fill_between(z, z - 0.28 * np.sqrt(z * (1 - z)), z + 0.28 * np.sqrt(z * (1 - z)), color=colours.muted, alpha=0.3, linewidth=0)
+    axes.fill_between(
+        z, z - 0.28 * np.sqrt(z * (1 - z)), z + 0.28 * np.sqrt(z * (1 - z)), color=colours.muted, alpha=0.3, linewidth=0
+    )
     axes.plot(z, z, color=colours.muted, linewidth=1.0, dashes=(4, 2))
     ranks = np.sort(np.random.default_rng(6).uniform(size=60))
     axes.plot(np.concatenate([[0], ranks, [1]]), np.linspace(0, 1, 62), color=colours.posterior, linewidth=2.2)
     axes.plot([0, 0, 1], [1, 0, 0], color=colours.muted, linewidth=1.2)
-    axes.plot([1.17, 1.26, 1.45], [0.48, 0.36, 0.66], color=colours.good, linewidth=4, solid_capstyle="round", solid_joinstyle="round")
+    axes.plot(
+        [1.17, 1.26, 1.45],
+        [0.48, 0.36, 0.66],
+        color=colours.good,
+        linewidth=4,
+        solid_capstyle="round",
+        solid_joinstyle="round",
+    )
     axes.set(xlim=(-0.28, 1.6), ylim=(-0.05, 1.05))
 
 
@@ -172,7 +200,16 @@ def _measurement(axes: Axes, colours: Theme) -> None:
     errors = 0.06 + 0.09 * curve
     measured = curve + errors * random.normal(size=t.size) * 0.8
     axes.errorbar(
-        t, measured, yerr=errors, fmt="o", color=colours.reference, markersize=6, elinewidth=1.5, capsize=3, capthick=1.5, zorder=3
+        t,
+        measured,
+        yerr=errors,
+        fmt="o",
+        color=colours.reference,
+        markersize=6,
+        elinewidth=1.5,
+        capsize=3,
+        capthick=1.5,
+        zorder=3,
     )
     axes.plot([0, 0, 1], [1.3, -0.2, -0.2], color=colours.muted, linewidth=1.2)
     axes.set(xlim=(-0.06, 1.06), ylim=(-0.3, 1.35))

@@ -21,7 +21,8 @@ def losses(
 ) -> Figure:
     """Training and validation loss of every member of an ensemble, with a mark at the epoch whose parameters were kept.
 
-    The axis follows the later epochs, so that a high start does not flatten what matters. Raises ShapeMismatch when shapes differ.
+    The axis follows the later epochs, so that a high start does not flatten what matters. Raises ShapeMismatch when
+    shapes differ.
 
     >>> curve = np.exp(-np.arange(30) / 5.0)[:, None]
     >>> figure = losses(curve, curve + 0.1, np.array([29]))
@@ -30,7 +31,9 @@ def losses(
     """
     train, validation = np.asarray(train, dtype=float), np.asarray(validation, dtype=float)
     if train.shape != validation.shape or train.shape[0] == 0:
-        raise ShapeMismatch(f"got losses of shapes {train.shape} and {validation.shape}, expected the same (epochs, members), not empty")
+        raise ShapeMismatch(
+            f"got losses of shapes {train.shape} and {validation.shape}, expected the same (epochs, members), not empty"
+        )
     epochs = np.arange(1, len(train) + 1)
     with drawing(theme) as colours:
         figure = new_figure(6.4, 3.3)
@@ -40,8 +43,21 @@ def losses(
         faint = 1.0 if train.shape[1] == 1 else 0.65
         for member in range(train.shape[1]):
             first = member == 0
-            axes.plot(epochs, train[:, member], color=colours.muted, linewidth=1.1, alpha=faint, label="training" if first else None)
-            axes.plot(epochs, validation[:, member], color=colours.posterior, alpha=faint, label="validation" if first else None)
+            axes.plot(
+                epochs,
+                train[:, member],
+                color=colours.muted,
+                linewidth=1.1,
+                alpha=faint,
+                label="training" if first else None,
+            )
+            axes.plot(
+                epochs,
+                validation[:, member],
+                color=colours.posterior,
+                alpha=faint,
+                label="validation" if first else None,
+            )
             if best_epoch is not None:
                 best = int(np.clip(best_epoch[member], 0, len(train) - 1))
                 axes.plot(

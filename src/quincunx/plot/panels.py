@@ -52,4 +52,6 @@ def check_names(names: Sequence[str], count: int, what: str) -> None:
     >>> check_names(["a", "b"], 2, "ranks")
     """
     if len(names) != count:
-        raise ShapeMismatch(f"got {len(names)} names for {count} columns of {what}, expected one name a column; pass {count} names")
+        raise ShapeMismatch(
+            f"got {len(names)} names for {count} columns of {what}, expected one name a column; pass {count} names"
+        )

@@ -76,9 +76,10 @@ def sbc_ranks(
 ) -> Figure:
     """For each quantity the histogram of SBC ranks in {0..L} (1804.06788) over its ECDF difference.
 
-    The histogram's band is pointwise (99 % binomial); bins outside it are marked. The ECDF band is simultaneous: `band` is (grid on
-    [0, 1], lower, upper) in units of the difference, for example that of 2103.10522; without one it is the Kolmogorov band, exact for
-    continuous ranks and conservative for these. A hump means posteriors too wide, a dish too narrow, a slope a bias.
+    The histogram's band is pointwise (99 % binomial); bins outside it are marked. The ECDF band is simultaneous:
+    `band` is (grid on [0, 1], lower, upper) in units of the difference, for example that of 2103.10522; without one
+    it is the Kolmogorov band, exact for continuous ranks and conservative for these. A hump means posteriors too
+    wide, a dish too narrow, a slope a bias.
 
     Raises ShapeMismatch when names do not fit or ranks lie outside {0..L}.
 
@@ -90,7 +91,9 @@ def sbc_ranks(
     ranks = np.asarray(ranks)
     check_names(names, ranks.shape[1], "ranks")
     if ranks.size == 0 or ranks.min() < 0 or ranks.max() > n_draws:
-        raise ShapeMismatch(f"got ranks outside 0..{n_draws} or none, expected the number of draws below the truth, of {n_draws} draws")
+        raise ShapeMismatch(
+            f"got ranks outside 0..{n_draws} or none, expected the number of draws below the truth, of {n_draws} draws"
+        )
     bins = bins or rank_bins(n_draws, len(ranks))
     if band is None:
         width = float(kstwo.ppf(band_confidence, len(ranks)))
@@ -98,7 +101,9 @@ def sbc_ranks(
     with drawing(theme) as colours:
         figure, grid = panels(ranks.shape[1], rows_each=2, height=1.45)
         curves = [ecdf_difference(ranks[:, column], n_draws) for column in range(ranks.shape[1])]
-        reach = 1.15 * max(float(np.max(np.abs([band[1].min(), band[2].max()]))), *(float(np.abs(d).max()) for _, d in curves))
+        reach = 1.15 * max(
+            float(np.max(np.abs([band[1].min(), band[2].max()]))), *(float(np.abs(d).max()) for _, d in curves)
+        )
         tallest = max(int(rank_counts(ranks[:, c], n_draws, bins)[0].max()) for c in range(ranks.shape[1]))
         for column, (top, bottom) in enumerate(grid):
             _histogram(top, ranks[:, column], n_draws, bins, confidence, colours)
@@ -132,7 +137,9 @@ def _histogram(axes: Axes, ranks: np.ndarray, n_draws: int, bins: int, confidenc
         color=[colours.bad if out else colours.posterior for out in outside],
     )  # fmt: skip
     steps = np.repeat(edges, 2)[1:-1]
-    axes.fill_between(steps, np.repeat(low, 2), np.repeat(high, 2), color=colours.muted, alpha=0.25, linewidth=0, zorder=0)
+    axes.fill_between(
+        steps, np.repeat(low, 2), np.repeat(high, 2), color=colours.muted, alpha=0.25, linewidth=0, zorder=0
+    )
     for limit in (low, high):
         axes.plot(steps, np.repeat(limit, 2), color=colours.muted, linewidth=0.8, zorder=3)
     axes.set_xlim(0, 1)

@@ -52,7 +52,7 @@ THEMES = {
         grid="#d9dee5",
         posterior="#1f5fa8",
         reference="#c2570c",
-        prior="#6f7d3c",
+        prior="#5c6a2b",
         truth="#b0185a",
         good="#1a7f4e",
         bad="#c0262d",
@@ -161,7 +161,7 @@ def new_figure(width: float, height: float) -> Figure:
 def rule_lines(axes: Axes, axis: str = "y") -> None:
     """Faint rules behind the data, for reading values off one axis.
 
-    >>> figure = new_figure(2, 2); axes = figure.add_subplot(); rule_lines(axes)
+    >>> figure = new_figure(2.0, 2.0); axes = figure.add_subplot(); rule_lines(axes)
     >>> axes.get_axisbelow()
     True
     """

@@ -21,13 +21,14 @@ __all__ = ["read_observation"]
 def read_observation(path: str | os.PathLike[str], simulator: Simulator | Outcome) -> Any:
     """Read an observation and check it against a simulator's outcome.
 
-    A CSV file holds either one column for each number of an outcome (each line one outcome, several lines a set of events) or
-    one column for each observable with its values downwards (a time series). Columns are found by name; others are left alone.
-    Without a header, all numbers in reading order are one outcome. JSON holds a list, or lists by name; NPY one array; NPZ arrays by name.
+    A CSV file holds either one column for each number of an outcome (each line one outcome, several lines a set of
+    events) or one column for each observable with its values downwards (a time series). Columns are found by name;
+    others are left alone. Without a header, all numbers in reading order are one outcome. JSON holds a list, or lists
+    by name; NPY one array; NPZ arrays by name.
 
     Raises:
-        DataFileError: for a file that is missing or unreadable, a missing column, a text cell, or lines of unequal length.
-        NonFiniteObservation: for an empty cell, NaN or infinity, with line and column.
+        DataFileError: for a file that is missing or unreadable, a missing column, a text cell, or lines of unequal
+        length. NonFiniteObservation: for an empty cell, NaN or infinity, with line and column.
         NameMismatch, ShapeMismatch: if the observation does not fit the outcome.
         UnsafeFile: for arrays of Python objects.
 
@@ -39,7 +40,14 @@ def read_observation(path: str | os.PathLike[str], simulator: Simulator | Outcom
     """
     path = Path(path)
     outcome = simulator if isinstance(simulator, Outcome) else simulator.outcome
-    readers = {".csv": _read_csv, ".tsv": _read_csv, ".txt": _read_csv, ".json": _read_json, ".npy": _read_npy, ".npz": _read_npy}
+    readers = {
+        ".csv": _read_csv,
+        ".tsv": _read_csv,
+        ".txt": _read_csv,
+        ".json": _read_json,
+        ".npy": _read_npy,
+        ".npz": _read_npy,
+    }
     if path.suffix.lower() not in readers:
         raise DataFileError(f"got '{path}'; expected a file ending in {', '.join(readers)}; convert or rename it")
     if not path.is_file():
@@ -52,7 +60,9 @@ def _read_json(path: Path, outcome: Outcome) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataFileError(f"'{path}' is not readable as JSON ({error}); expected a list of numbers; mend the file") from error
+        raise DataFileError(
+            f"'{path}' is not readable as JSON ({error}); expected a list of numbers; mend the file"
+        ) from error
 
 
 def _read_npy(path: Path, outcome: Outcome) -> Any:
@@ -65,7 +75,8 @@ def _read_npy(path: Path, outcome: Outcome) -> Any:
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise UnsafeFile(
-                f"'{path}' holds Python objects, which can run code when read; expected plain numbers; save it as numbers"
+                f"'{path}' holds Python objects, which can run code when read; expected plain numbers; save it "
+                f"as numbers"
             ) from error
         raise DataFileError(f"'{path}' is damaged ({error}); expected an array of numbers; save it anew") from error
     except Exception as error:
@@ -85,11 +96,14 @@ def _read_csv(path: Path, outcome: Outcome) -> Any:
     for number, cells in body:
         if len(cells) != len(names):
             raise DataFileError(
-                f"'{path}', line {number}: got {len(cells)} cells; expected {len(names)}, as in the header; mend the line"
+                f"'{path}', line {number}: got {len(cells)} cells; expected {len(names)}, as in the header; "
+                f"mend the line"
             )
     table = [(number, dict(zip(names, cells))) for number, cells in body]
     downwards = {name: _down_columns(name, shape) for name, shape in outcome.shapes.items()}
-    if any(column in names for columns in downwards.values() for column in columns) and not set(outcome.columns) <= set(names):
+    if any(column in names for columns in downwards.values() for column in columns) and not set(outcome.columns) <= set(
+        names
+    ):
         return _series(path, table, names, downwards, outcome)
     missing = [column for column in outcome.columns if column not in names]
     lone = outcome.names == ("x",) and len(outcome.shape_list[0]) == 1 and len(names) == 1
@@ -98,7 +112,8 @@ def _read_csv(path: Path, outcome: Outcome) -> Any:
     if missing:
         wanted = list(dict.fromkeys(c for columns in downwards.values() for c in columns))
         raise DataFileError(
-            f"'{path}' has the columns {names}; expected {_some(outcome.columns)} with a line for each outcome, or {_some(wanted)} "
+            f"'{path}' has the columns {names}; expected {_some(outcome.columns)} with a line for each outcome, "
+            f"or {_some(wanted)} "
             f"with values downwards; missing: {_some(missing)}; rename or add the columns"
         )
     if not table:

@@ -62,9 +62,7 @@ def run_jax(plan: Plan, size: int) -> Iterator[Piece]:
         yield _piece(*waiting)
 
 
-def draw_rows(
-    plan: Plan, size: int = 65_536
-) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
+def draw_rows(plan: Plan, size: int = 65_536) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
     """The parameters and settings a plan would draw, for simulators that do not run in JAX."""
     thetas, designs = [], []
     size = min(size, 1 << max(0, plan.n - 1).bit_length())
@@ -80,7 +78,7 @@ def draw_rows(
 
 
 def _draw(
-    prior: Prior | None, design_prior: Prior | None, key: PRNGKeyArray, indices: Integer[Array, " c"]
+    prior: Prior | None, design_prior: Prior | None, key: PRNGKeyArray, indices: Integer[Array | np.ndarray, " c"]
 ) -> tuple[Any, Any]:
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(indices)
 
@@ -97,7 +95,7 @@ _draw_jitted = eqx.filter_jit(_draw)
 def _run(
     simulator: Simulator,
     key: PRNGKeyArray,
-    indices: Any,
+    indices: Integer[Array | np.ndarray, " c"],
     theta: Any,
     design: Any,
     design_prior: Prior | None,

@@ -20,8 +20,8 @@ import numpy as np
 from quincunx.errors import BatchAxisError, NameMismatch, ShapeMismatch, SimulatorError
 from quincunx.model.design import design_at
 from quincunx.model.outcome import Outcome, flatten_outcome
-from quincunx.model.probe import said_by
 from quincunx.model.prior import Prior
+from quincunx.model.probe import said_by
 from quincunx.model.simulator import Simulator
 from quincunx.run.engine import Piece, Plan
 from quincunx.run.keys import host_rng
@@ -60,7 +60,8 @@ class Task:
 
 
 def address_of(simulator: Simulator) -> Address | None:
-    """Where a worker process finds this simulator, or None if it cannot: a lambda, a local function, a notebook's, a script's.
+    """Where a worker process finds this simulator, or None if it cannot: a lambda, a local function, a notebook's, a
+    script's.
 
     >>> import numpyro.distributions as dist
     >>> address_of(Simulator(lambda theta, *, rng: theta["a"], Prior(a=dist.Normal(0.0, 1.0)))) is None
@@ -69,7 +70,13 @@ def address_of(simulator: Simulator) -> Address | None:
     function = simulator.function
     module, qualname = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     # A script's own functions would make each worker run the script again.
-    if not module or not qualname or "<" in qualname or module in ("__main__", "__mp_main__") or module not in sys.modules:
+    if (
+        not module
+        or not qualname
+        or "<" in qualname
+        or module in ("__main__", "__mp_main__")
+        or module not in sys.modules
+    ):
         return None
     found: Any = sys.modules[module]
     for part in qualname.split("."):
@@ -80,7 +87,13 @@ def address_of(simulator: Simulator) -> Address | None:
 
 
 def run_host(
-    plan: Plan, theta: Mapping[str, np.ndarray], design: Any, outcome: Outcome, seed: int, round: int, workers: int | None
+    plan: Plan,
+    theta: Mapping[str, np.ndarray],
+    design: Any,
+    outcome: Outcome,
+    seed: int,
+    round: int,
+    workers: int | None,
 ) -> Iterator[Piece]:
     """Run a plan's rows: the first few here, to see what they cost, and the rest in processes where that pays.
 
@@ -144,7 +157,12 @@ def run_task(simulator: Simulator, task: Task) -> Piece:
 
 def _run_some(simulator: Simulator, task: Task, which: np.ndarray, k: int) -> np.ndarray:
     rngs = [
-        host_rng(task.seed, task.round, task.start + task.rows.start + int(i) // k, None if task.events is None else int(i) % k)
+        host_rng(
+            task.seed,
+            task.round,
+            task.start + task.rows.start + int(i) // k,
+            None if task.events is None else int(i) % k,
+        )
         for i in which
     ]
     rows = which // k
@@ -180,9 +198,9 @@ def _resolve(address: Address) -> Simulator:
     try:
         module = importlib.import_module(address.module)
     except ModuleNotFoundError:
-        if address.file is None:
+        spec = None if address.file is None else importlib.util.spec_from_file_location(address.module, address.file)
+        if spec is None or spec.loader is None:
             raise
-        spec = importlib.util.spec_from_file_location(address.module, address.file)
         module = importlib.util.module_from_spec(spec)
         sys.modules[address.module] = module
         spec.loader.exec_module(module)
@@ -283,7 +301,7 @@ def _quiet_start() -> Iterator[None]:
     main = sys.modules["__main__"]
     hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
     main.__spec__ = None
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     before = {name: os.environ.get(name) for name in (*threads, "JAX_PLATFORMS")}
     os.environ.update(threads, JAX_PLATFORMS=os.environ.get("JAX_PLATFORMS", "cpu"))
     try:

@@ -23,7 +23,7 @@ from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.prior import Prior
 from quincunx.model.probe import check_values, look, one_design
 from quincunx.model.simulator import Simulator
-from quincunx.run.chunks import MEMORY, bytes_of, chunk_size, working_bytes
+from quincunx.run.chunks import MEMORY, chunk_size, working_bytes
 from quincunx.run.engine import Piece, Plan, draw_rows, run_jax
 from quincunx.run.host import run_host
 from quincunx.run.keys import round_key, run_seed
@@ -55,12 +55,12 @@ def simulate(
 ) -> Simulations:
     """Run a simulator `n` times, at parameters drawn from its prior or at given ones.
 
-    Simulation i has the key fold_in(fold_in(key, round), start + i): its outcome is the same whatever n, the chunking or the
-    number of workers, so that `simulate(..., start=1000)` goes on where a run of 1000 ended.
+    Simulation i has the key fold_in(fold_in(key, round), start + i): its outcome is the same whatever n, the chunking
+    or the number of workers, so that `simulate(..., start=1000)` goes on where a run of 1000 ended.
 
     Args:
-        design: settings of the experiment: the same for all, arrays with a leading axis of n, or a `Prior` to draw them from.
-        events: k gives k independent outcomes for each theta, and x an axis (n, k, ...).
+        design: settings of the experiment: the same for all, arrays with a leading axis of n, or a `Prior` to draw
+        them from. events: k gives k independent outcomes for each theta, and x an axis (n, k, ...).
         theta: parameters by name with a leading axis, instead of draws from the prior.
         workers: processes for a plain Python simulator; by default as many as cores where it pays, 0 for none.
         memory: bytes one chunk of a JAX simulator may take.
@@ -85,7 +85,9 @@ def simulate(
     given = _given_theta(simulator, theta)
     n = _count(n, given)
     if events is not None and events < 1:
-        raise UsageError(f"got events={events}; expected a number of independent outcomes, at least 1; leave it out for one")
+        raise UsageError(
+            f"got events={events}; expected a number of independent outcomes, at least 1; leave it out for one"
+        )
     spread = None if isinstance(design, Prior) else spread_design(design, n)
     settings = one_design(design, key) if isinstance(design, Prior) else design_at(spread, 0)
     seen = look(simulator, key=jax.random.fold_in(key, 0x6C6F6F6B), design=settings)
@@ -128,7 +130,9 @@ def _given_theta(simulator: Simulator, theta: Mapping[str, Any] | None) -> dict[
 def _count(n: int | None, given: Mapping[str, np.ndarray] | None) -> int:
     rows = None if given is None else len(next(iter(given.values())))
     if n is None and rows is None:
-        raise UsageError("got neither a number of simulations nor parameters; expected one; write simulate(simulator, 1000, key=0)")
+        raise UsageError(
+            "got neither a number of simulations nor parameters; expected one; write simulate(simulator, 1000, key=0)"
+        )
     if n is not None and rows is not None and n != rows:
         raise UsageError(f"got n={n} and {rows} given parameters; expected the same number; leave n out")
     total = rows if n is None else n
@@ -172,7 +176,8 @@ def _collect(plan: Plan, pieces: Iterator[Piece], outcome: Outcome, progress: Pr
             raise Interrupted(f"interrupted before the first of {n} simulations was done") from None
         stopped = "interrupted"
         warnings.warn(
-            f"interrupted after {int(done.sum())} of {n} simulations, which are kept; run the others with start={int(done.sum())}"
+            f"interrupted after {int(done.sum())} of {n} simulations, which are kept; run the others with "
+            f"start={int(done.sum())}"
             if done[: int(done.sum())].all()
             else f"interrupted after {int(done.sum())} of {n} simulations, which are kept",
             QuincunxWarning,
@@ -187,7 +192,9 @@ def _collect(plan: Plan, pieces: Iterator[Piece], outcome: Outcome, progress: Pr
         plan.simulator.prior,
         design,
         events=plan.events is not None,
-        simulator=f"{plan.simulator.name} {plan.simulator.version}" if plan.simulator.version != "0" else plan.simulator.name,
+        simulator=f"{plan.simulator.name} {plan.simulator.version}"
+        if plan.simulator.version != "0"
+        else plan.simulator.name,
         messages=messages,
     )
     return sims if stopped is None else replace(sims[done], stopped=stopped)
@@ -225,12 +232,11 @@ def _tell_failures(sims: Simulations) -> None:
     linked = ""
     if worst is not None and abs(table[worst]["above"] - 0.5) > 0.15:
         side = "high" if table[worst]["above"] > 0.5 else "low"
-        linked = (
-            f", mostly at {side} {worst} (median {table[worst]['failed']:.3g} against {table[worst]['worked']:.3g} where they work)"
-        )
+        linked = f", mostly at {side} {worst} (median {table[worst]['failed']:.3g} against {table[worst]['worked']:.3g} where they work)"
     first = f"; the first said: {next(iter(sims.messages.values()))}" if sims.messages else ""
     warnings.warn(
-        f"{bad} of {len(sims)} simulations ({100 * bad / len(sims):.3g} %) failed ({raised} raised, {bad - raised} not finite){linked}"
+        f"{bad} of {len(sims)} simulations ({100 * bad / len(sims):.3g} %) failed ({raised} raised, "
+        f"{bad - raised} not finite){linked}"
         f"{first}; they are kept and marked in `status`; see `failures()`",
         FailureWarning,
         stacklevel=3,

@@ -40,10 +40,10 @@ Named = Mapping[str, Shaped[np.ndarray, "..."]]
 class Simulations:
     """N simulations: `theta` by name (N, ...), `x` (N, ...) or a dict of such, and how each went in `status`.
 
-    With `events`, `x` is (N, k, ...): k independent outcomes for each theta. `index` numbers the simulations within their
-    run, so that any one can be run again from its key. `design` holds the settings with a leading axis of N. `gold` and
-    `latents` hold what some simulators tell about their inside. `messages` maps rows that raised to what they said (the
-    first thousand). `stopped` is "interrupted" when Ctrl-C ended the run early.
+    With `events`, `x` is (N, k, ...): k independent outcomes for each theta. `index` numbers the simulations within
+    their run, so that any one can be run again from its key. `design` holds the settings with a leading axis of N.
+    `gold` and `latents` hold what some simulators tell about their inside. `messages` maps rows that raised to what
+    they said (the first thousand). `stopped` is "interrupted" when Ctrl-C ended the run early.
 
     Raises:
         ShapeMismatch: if the leading axes differ.
@@ -151,8 +151,8 @@ class Simulations:
         return self if not self.failed.any() else self[~self.failed]
 
     def failures(self) -> dict[str, dict[str, float]]:
-        """For each parameter: its median where simulations worked and where they failed, and the chance that a failed one
-        lies above a working one (0.5 when failing has nothing to do with it).
+        """For each parameter: its median where simulations worked and where they failed, and the chance that a failed
+        one lies above a working one (0.5 when failing has nothing to do with it).
 
         >>> sims = Simulations.of({"a": np.arange(4.0)}, np.array([1.0, 1.0, np.nan, np.nan]))
         >>> sims.failures()["a"]
@@ -205,7 +205,8 @@ class Simulations:
             check_names(sorted(other.theta), sorted(self.theta), "parameters")
             if self.events != other.events or self.outcome.shapes != other.outcome.shapes:
                 raise ShapeMismatch(
-                    f"got outcomes {other.outcome} (events: {other.events}); expected {self.outcome} (events: {self.events}); "
+                    f"got outcomes {other.outcome} (events: {other.events}); expected {self.outcome} (events: "
+                    f"{self.events}); "
                     "join simulations of one simulator"
                 )
             for group in ("design", "gold", "latents"):
@@ -280,7 +281,8 @@ class Simulations:
         theta, x = _group(arrays, "theta"), _group(arrays, "x") or arrays.get("x")
         if not theta or x is None:
             raise DataFileError(
-                f"'{path}' holds {sorted(arrays)}; expected arrays named theta/<parameter> and x (or x/<entry>); rename them"
+                f"'{path}' holds {sorted(arrays)}; expected arrays named theta/<parameter> and x (or "
+                f"x/<entry>); rename them"
             )
         return cls.of(theta, x)
 
@@ -364,8 +366,10 @@ class Simulations:
         rows = [("theta", ", ".join(f"{name} {self.theta[name].shape[1:]}" for name in self.names))]
         shapes = self.outcome.shapes
         many = f", sets of {self._events_each()} events" if self.events else ""
-        said = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) if self.outcome.keyed else str(
-            next(iter(shapes.values()))
+        said = (
+            ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+            if self.outcome.keyed
+            else str(next(iter(shapes.values())))
         )
         rows.append(("x", said + many))
         for group in ("design", "gold", "latents"):
@@ -373,7 +377,9 @@ class Simulations:
                 rows.append((group, ", ".join(getattr(self, group))))
         raised = int((self.status == RAISED).sum())
         if self.failed.any():
-            rows.append(("failed", f"{int(self.failed.sum())}: {raised} raised, {int(self.failed.sum()) - raised} not finite"))
+            rows.append(
+                ("failed", f"{int(self.failed.sum())}: {raised} raised, {int(self.failed.sum()) - raised} not finite")
+            )
         if self.stopped:
             rows.append(("stopped", self.stopped))
         return rows

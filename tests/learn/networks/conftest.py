@@ -1,14 +1,12 @@
 """One table of networks for the laws that all of them obey."""
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
-
-KEY = jax.random.key(11)
 
 
 def normal(*shape):
-    return jax.random.normal(KEY, shape)
+    return jnp.asarray(np.random.default_rng(11).normal(size=shape), jnp.float32)
 
 
 def padded(n_max, n, d):
@@ -28,7 +26,11 @@ NETWORKS = {
         (2,),
     ),
     "conv2d": ({"kind": "conv2d", "out_size": 3, "width": 4, "depth": 2}, (normal(7, 5),), (3,)),
-    "conv2d-channels": ({"kind": "conv2d", "out_size": 2, "channels": 3, "width": 4, "depth": 1}, (normal(3, 4, 3),), (2,)),
+    "conv2d-channels": (
+        {"kind": "conv2d", "out_size": 2, "channels": 3, "width": 4, "depth": 1},
+        (normal(3, 4, 3),),
+        (2,),
+    ),
     "gru": ({"kind": "gru", "in_size": 2, "out_size": 3, "width": 5}, (normal(7, 2),), (3,)),
     "attention": (
         {"kind": "attention", "in_size": 2, "out_size": 3, "width": 6, "heads": 2, "depth": 1},

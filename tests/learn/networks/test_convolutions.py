@@ -16,7 +16,12 @@ def test_windows_times_a_matrix_is_a_convolution(kernel, dilation, causal):
     reach = (kernel - 1) * dilation
     before = reach if causal else reach // 2
     expected = jax.lax.conv_general_dilated(
-        x[None], weight, (1,), [(before, reach - before)], rhs_dilation=(dilation,), dimension_numbers=("NWC", "WIO", "NWC")
+        x[None],
+        weight,
+        (1,),
+        [(before, reach - before)],
+        rhs_dilation=(dilation,),
+        dimension_numbers=("NWC", "WIO", "NWC"),
     )[0]
     got = windows_1d(x, kernel=kernel, dilation=dilation, causal=causal) @ weight.reshape(-1, 5)
     np.testing.assert_allclose(got, expected, atol=1e-5)
@@ -41,7 +46,9 @@ def test_causal_features_depend_on_the_past_only_and_the_others_do_not():
     x = jax.random.normal(jax.random.key(2), (10,))
     changed = x.at[6:].add(1.0)
     for causal in (True, False):
-        network = build({"kind": "conv1d", "out_size": 1, "width": 4, "depth": 2, "causal": causal}, key=jax.random.key(0))
+        network = build(
+            {"kind": "conv1d", "out_size": 1, "width": 4, "depth": 2, "causal": causal}, key=jax.random.key(0)
+        )
         before, after = network.features(x)[:6], network.features(changed)[:6]
         assert bool(jnp.array_equal(before, after)) is causal
 

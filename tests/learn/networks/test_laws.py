@@ -8,29 +8,36 @@ import jax.numpy as jnp
 import numpy as np
 
 from quincunx.learn.build import build, kinds, skeleton
+from quincunx.learn.compiler import quick_jit
 
 
-@eqx.filter_jit
-def _examine(spec, arguments, key):
-    """Two networks away from their start (zero layers hide everything), their output, one by one and batched, and a gradient."""
+def _two_members(spec):
+    """Two networks away from their start, where layers of zeros would hide everything, stacked along a leading axis."""
+    rng = np.random.default_rng(0)
+    both = [build(spec, key=jax.random.key(seed)) for seed in (0, 1)]
+    floats, rest = zip(*(eqx.partition(network, eqx.is_inexact_array) for network in both), strict=True)
+    stacked = jax.tree.map(lambda a, b: np.stack([a, b]) + rng.normal(0, 0.1, (2, *a.shape)).astype(a.dtype), *floats)
+    return stacked, rest[0]
 
-    def member(key):
-        floats, rest = eqx.partition(build(spec, key=key), eqx.is_inexact_array)
-        leaves, tree = jax.tree.flatten(floats)
-        keys = jax.random.split(key, len(leaves))
-        moved = [leaf + 0.1 * jax.random.normal(k, leaf.shape) for leaf, k in zip(leaves, keys, strict=True)]
-        network = eqx.combine(tree.unflatten(moved), rest)
-        one = network(*arguments)
+
+@quick_jit
+def _examine(stacked, rest, arguments):
+    """Each member's output for one example and for a batch, and a gradient."""
+
+    def member(floats):
+        network = eqx.combine(floats, rest)
         batch = jax.vmap(network)(*jax.tree.map(lambda a: jnp.stack([a, a]), arguments))
-        gradient = eqx.filter_grad(lambda network: jnp.sum(network(*arguments) ** 2))(network)
-        return one, batch, eqx.filter(gradient, eqx.is_array)
+        gradient, one = eqx.filter_grad(
+            lambda f: (jnp.sum((y := eqx.combine(f, rest)(*arguments)) ** 2), y), has_aux=True
+        )(floats)
+        return one, batch, gradient
 
-    return eqx.filter_vmap(member)(jax.random.split(key, 2))
+    return jax.vmap(member)(stacked)
 
 
 def test_shapes_batches_gradients_and_members(member):
     spec, arguments, shape = member
-    one, batch, gradient = _examine(json.loads(json.dumps(spec)), arguments, jax.random.key(0))
+    one, batch, gradient = _examine(*_two_members(json.loads(json.dumps(spec))), arguments)
     assert one.shape == (2, *shape) and bool(jnp.isfinite(one).all())
     np.testing.assert_allclose(batch, jnp.stack([one, one], axis=1), rtol=2e-4, atol=2e-5)
     assert float(jnp.max(jnp.abs(one[0] - one[1]))) > 0

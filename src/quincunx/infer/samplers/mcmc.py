@@ -13,7 +13,7 @@ from quincunx.infer.samplers.diagnostics import ess_bulk, ess_tail, rhat
 from quincunx.infer.samplers.draws import Draws
 from quincunx.infer.samplers.initial import initial, points_at
 from quincunx.infer.samplers.moves import LogDensity
-from quincunx.infer.samplers.smc import fit_reference
+from quincunx.infer.samplers.reference import Reference, Standardised, fit_reference
 from quincunx.infer.samplers.verdict import judge_chains
 
 STRIDE = 50
@@ -24,7 +24,7 @@ def run_mcmc(
     log_density: LogDensity,
     data: PyTree,
     *,
-    prior_sample: Float[Array, "m d"],
+    prior_sample: Float[np.ndarray, "m d"],
     n: int,
     key: PRNGKeyArray,
     kind: Literal["nuts", "slice"] = "nuts",
@@ -39,14 +39,13 @@ def run_mcmc(
     clock = Clock(budget_seconds)
     init_key, run_key, order_key = jax.random.split(key, 3)
     chains = min(chains, max(4, n // 4))
-    sample = np.asarray(prior_sample)
-    reference = jax.tree.map(jnp.asarray, fit_reference(sample))
+    d = prior_sample.shape[1]
+    reference = fit_reference(prior_sample if starts is None else np.asarray(starts))
+    density, both = Standardised(log_density), (data, jax.tree.map(jnp.asarray, reference))
     if starts is None:
-        u = initial(log_density, data, jnp.asarray(sample), reference, chains, key=init_key)
-        covariance = reference.scale[0] @ reference.scale[0].T
+        begin_at = initial(density, both, jnp.asarray(reference.from_target(prior_sample)), chains, key=init_key)
     else:
-        u = jax.random.choice(init_key, jnp.asarray(starts), (chains,))
-        covariance = jnp.cov(jnp.asarray(starts), rowvar=False).reshape(u.shape[1], u.shape[1])
+        begin_at = jax.random.choice(init_key, jnp.asarray(reference.from_target(np.asarray(starts))), (chains,), replace=False)
     if kind == "nuts":
         from quincunx.infer.samplers.nuts import nuts_kernel as kernel
 
@@ -56,14 +55,15 @@ def run_mcmc(
 
         target = 1.0
     length = -(-n // chains)
-    state = begin(points_at(log_density, data, u, kind), covariance, length, step=0.5, key=run_key)
-    state = clock.run(lambda s, stop: advance_chains(kernel, log_density, data, s, target, stop), state, lambda s: int(s.t), STRIDE, length + WARMUP)
-    return _collect(state, kind, clock, n, order_key)
+    state = begin(points_at(density, both, begin_at, kind), jnp.eye(d), length, step=0.5, key=run_key)
+    state = clock.run(lambda s, stop: advance_chains(kernel, density, both, s, target, stop), state, lambda s: int(s.t), STRIDE, length + WARMUP)
+    return _collect(state, reference, kind, clock, n, order_key)
 
 
-def _collect(state: ChainState, kind: str, clock: Clock, n: int, key: PRNGKeyArray) -> Draws:
+def _collect(state: ChainState, reference: Reference, kind: str, clock: Clock, n: int, key: PRNGKeyArray) -> Draws:
     done = max(0, int(state.t) - WARMUP)
     chains = np.asarray(state.draws[:done]).swapaxes(0, 1) if done else np.asarray(state.points.position)[:, None]
+    chains = reference.to_target(chains)
     d = chains.shape[-1]
     nothing = np.full(d, np.nan)
     diagnostics: dict[str, Any] = {

@@ -12,6 +12,7 @@ from quincunx.infer.samplers.budget import Clock
 from quincunx.infer.samplers.diagnostics import ess_genealogy, family_rhat, rank_normal
 from quincunx.infer.samplers.draws import Draws
 from quincunx.infer.samplers.moves import LogDensity
+from quincunx.infer.samplers.reference import Reference, Standardised, fit_reference
 from quincunx.infer.samplers.smc import SMCSettings, SMCState, advance, advance_many, start
 from quincunx.infer.samplers.verdict import judge_particles
 
@@ -42,13 +43,15 @@ def run_smc(
     """n draws by adaptive tempered SMC with its log evidence; raises `UsageError` if the density is nowhere finite."""
     clock = Clock(budget_seconds)
     settings = settings_for(n, prior_sample.shape[1], gradient=gradient, particles=particles)
-    state = start(prior_sample, n, settings, key=key)
+    reference = fit_reference(prior_sample)
+    density, both = Standardised(log_density), (data, jax.tree.map(jnp.asarray, reference))
+    state = start(n, prior_sample.shape[1], settings, key=key, dtype=prior_sample.dtype)
 
     def step(state: SMCState, stop_at: Int[Array, ""]) -> SMCState:
-        return advance(log_density, data, state, settings, stop_at)
+        return advance(density, both, state, settings, stop_at)
 
     state = clock.run(step, state, lambda s: int(s.sweeps), STRIDE, SWEEP_LIMIT)
-    u, diagnostics = _collect(_record(state), n, clock.reason, order=_seed_of(key))
+    u, diagnostics = _collect(_record(state, reference), n, clock.reason, order=_seed_of(key))
     diagnostics["seconds"] = clock.seconds
     return Draws(jnp.asarray(u), None, diagnostics, "smc", judge_particles(diagnostics, len(u)))
 
@@ -76,7 +79,9 @@ def run_smc_many(
     B = _count(data, axes)
     chunks = -(-B // max(1, min(B, MANY_PARTICLES // settings.particles)))
     width = -(-B // chunks)
-    one = start(prior_sample, n, settings, key=key)
+    reference = fit_reference(prior_sample)
+    density, shared = Standardised(log_density), jax.tree.map(jnp.asarray, reference)
+    one = start(n, d, settings, key=key, dtype=prior_sample.dtype)
     u = np.full((B, n, d), np.nan, prior_sample.dtype)
     records: list[dict[str, Any]] = []
     for first in range(0, B, width):
@@ -87,10 +92,10 @@ def run_smc_many(
         state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (width, *leaf.shape)), _replace_key(one, None))
 
         def step(state: SMCState, stop_at: Int[Array, ""], part: PyTree = part) -> SMCState:
-            return advance_many(log_density, part, axes, state, settings, stop_at)
+            return advance_many(density, (part, shared), (axes, None), state, settings, stop_at)
 
         state = clock.run(step, _replace_key(state, keys), lambda s: int(s.sweeps.max()), STRIDE, SWEEP_LIMIT)
-        record = _record(state)
+        record = _record(state, reference)
         for i in range(min(width, B - first)):
             draws, diagnostics = _collect({name: value[i] for name, value in record.items()}, n, clock.reason, order=first + i)
             u[first + i, : len(draws)] = draws
@@ -103,14 +108,17 @@ def run_smc_many(
     return Draws(jnp.asarray(u), None, diagnostics, "smc", _tally(said, B))
 
 
-def _record(state: SMCState) -> dict[str, np.ndarray]:
+def _record(state: SMCState, reference: Reference) -> dict[str, np.ndarray]:
     names = (
-        "draws", "stored", "eve", "beta", "log_evidence", "worst_correlation", "jump_acceptance", "local_acceptance", "levels", "sweeps",
-        "evaluations", "divergences", "log_step",
+        "stored", "eve", "beta", "worst_correlation", "jump_acceptance", "local_acceptance", "levels", "sweeps", "evaluations",
+        "divergences", "log_step",
     )  # fmt: skip
     record = {name: np.asarray(getattr(state, name)) for name in names}
-    record["u"] = np.asarray(state.population.u)
-    record["finite"] = np.isfinite(np.asarray(state.population.log_target))
+    rows = np.asarray(state.population.rows)
+    record["finite"] = np.isfinite(rows[..., 0])
+    record["u"] = reference.to_target(rows[..., 1 : 1 + reference.centre.size])
+    record["draws"] = reference.to_target(np.asarray(state.draws))
+    record["log_evidence"] = np.asarray(state.log_evidence) + reference.log_det
     return record
 
 

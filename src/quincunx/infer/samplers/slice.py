@@ -47,7 +47,7 @@ def _hit_and_run(key: PRNGKeyArray, points: PyTree, log_density: LogDensity, dat
         t, phase, low, high, budget, x, value = carry
         inside = low + (high - low) * jax.random.uniform(jax.random.fold_in(shrink_key, t), (C,), dtype)
         at = jnp.where(phase == 0, low, jnp.where(phase == 1, high, inside))
-        log_target, _ = evaluate(log_density, data, points.position + at[:, None] * direction, gradient=False)
+        log_target = evaluate(log_density, data, points.position + at[:, None] * direction, gradient=False).log_target
         above = log_target > height
 
         widen_left = (phase == 0) & above & (budget[0] > 0)

@@ -9,9 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from quincunx.infer.samplers.mixture import DEGREES, Mixture, improve, repeat
+from quincunx.infer.samplers.mixture import Mixture, refit, standard
 from quincunx.infer.samplers.moves import LogDensity, Population, sweep, uniforms_per_sweep
+from quincunx.infer.samplers.reference import log_student
 from quincunx.infer.samplers.tempering import next_beta, resample
+
+
+ADAPT = 4
+"""Sweeps after each change of temperature in which the mixture is refitted; afterwards, and for every recorded draw, it is frozen."""
 
 
 class SMCSettings(eqx.Module):
@@ -36,7 +41,6 @@ class SMCState(eqx.Module):
     """Everything a run remembers, so that it can stop at any sweep and go on."""
 
     population: Population
-    reference: Mixture
     mixture: Mixture
     anchor: Float[Array, "P e"]
     eve: Int[Array, " P"]
@@ -57,26 +61,19 @@ class SMCState(eqx.Module):
     key: PRNGKeyArray
 
 
-def start(prior_sample: Float[Any, "m d"], n: int, settings: SMCSettings, *, key: PRNGKeyArray) -> SMCState:
-    """The state before the first sweep; the reference is a Student-t with the prior sample's (winsorised) mean and covariance.
+def start(n: int, d: int, settings: SMCSettings, *, key: PRNGKeyArray, dtype: Any = np.float32) -> SMCState:
+    """The state before the first sweep, in coordinates in which the reference is standard.
 
     The particles hold no density yet, so that the first sweep's jump, drawn from the reference, is accepted by all.
     """
-    sample = np.asarray(prior_sample)
-    dtype = sample.dtype
-    P, d = settings.particles, sample.shape[1]
+    P = settings.particles
     S = max(1, math.ceil(n / P))
-    reference = fit_reference(sample)
-    K = settings.components
-    mixture = jax.tree.map(np.asarray, repeat(reference, K))
     zero, none = np.zeros((), dtype), np.zeros((), np.int32)
-    population = Population(
-        np.repeat(reference.mean, P, 0), np.full(P, -np.inf, dtype), np.full(P, -np.inf, dtype), np.zeros((P, d), dtype), np.zeros((P, d), dtype)
-    )
+    rows = np.concatenate([np.full((P, 1), -np.inf), np.zeros((P, 2 * d))], 1).astype(dtype)
+    population = Population(rows)
     state = SMCState(
         population=population,
-        reference=reference,
-        mixture=mixture,
+        mixture=standard(settings.components, d, str(np.dtype(dtype))),
         anchor=np.zeros((P, d + 1), dtype),
         eve=np.arange(P, dtype=np.int32),
         beta=zero,
@@ -98,22 +95,6 @@ def start(prior_sample: Float[Any, "m d"], n: int, settings: SMCSettings, *, key
     return jax.tree.map(jnp.asarray, state)
 
 
-def fit_reference(sample: Float[Any, "m d"]) -> Mixture:
-    """One Student-t with the sample's mean and covariance after clipping each coordinate at five robust deviations."""
-    dtype = sample.dtype
-    sample = np.asarray(sample, np.float64)
-    d = sample.shape[1]
-    centre = np.median(sample, 0)
-    spread = 1.4826 * np.median(np.abs(sample - centre), 0)
-    spread = np.where(spread > 0, spread, sample.std(0) + 1e-6)
-    clipped = np.clip(sample, centre - 5 * spread, centre + 5 * spread)
-    covariance = np.cov(clipped, rowvar=False).reshape(d, d) + 1e-6 * np.diag(spread**2)
-    scale = np.linalg.cholesky(covariance * (DEGREES - 2) / DEGREES)
-    return Mixture(
-        np.zeros(1, dtype), clipped.mean(0)[None].astype(dtype), scale[None].astype(dtype), np.linalg.inv(scale)[None].astype(dtype)
-    )
-
-
 @eqx.filter_jit
 def advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: SMCSettings, stop_at: Int[Any, ""]) -> SMCState:
     """Sweep until all draws are stored or `stop_at` sweeps are done; compiled once for every observation and every budget."""
@@ -132,94 +113,90 @@ def advance_many(
     return eqx.filter_vmap(one, in_axes=(axes, 0))(data, state)
 
 
-def _advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: SMCSettings, stop_at: Array) -> SMCState:
+def _advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: SMCSettings, stop_at: Int[Any, ""]) -> SMCState:
     S, P, d = state.draws.shape
+    dtype = state.draws.dtype
     # The correlation of P independent pairs is 1/sqrt(P): asking for less than three of these would never stop.
-    threshold = jnp.maximum(settings.draw_correlation, 3.0 / math.sqrt(P))
+    threshold = max(settings.draw_correlation, 3.0 / math.sqrt(P))
 
     def unfinished(state: SMCState) -> Bool[Array, ""]:
         return (state.stored < S) & (state.sweeps < stop_at)
 
     def once(state: SMCState) -> SMCState:
-        noise = jax.random.uniform(
-            jax.random.fold_in(state.key, state.sweeps), (P, uniforms_per_sweep(d) + 1), state.draws.dtype, minval=jnp.finfo(state.draws.dtype).tiny
-        )
+        key = jax.random.fold_in(state.key, state.sweeps)
+        noise = jax.random.uniform(key, (P, uniforms_per_sweep(d) + 1), dtype, minval=jnp.finfo(dtype).tiny)
         noise, extra = noise[:, 1:], noise[:, 0]
-        due = (state.sweeps > 0) & (state.beta < 1) & ((state.correlation < settings.level_correlation) | (state.rested >= settings.level_sweeps))
-        state = jax.lax.cond(due, lambda s: _cool(s, settings.ess_target, extra[0]), lambda s: s, state)
-        adapt = (state.beta > 0) & (state.stored == 0) & (state.rested < 4)
-        fresh = (state.levels == 1) & (state.rested == 0)
-        spare = state.population.u[(extra[1 : 1 + settings.components] * P).astype(jnp.int32)]
-        mixture = jax.lax.cond(adapt, lambda m: improve(m, state.population.u, spare, fresh), lambda m: m, state.mixture)
+
+        unmoved = (state.correlation >= settings.level_correlation) & (state.rested < settings.level_sweeps)
+        due = (state.sweeps > 0) & (state.beta < 1) & ~unmoved
+        line = Lineage(state.population, state.anchor, state.eve, state.beta, state.log_evidence)
+        line = jax.lax.cond(due, lambda line: _cool(line, settings.ess_target, extra[0]), lambda line: line, line)
+        levels, rested = state.levels + due, jnp.where(due, 0, state.rested)
+
+        here = line.population.u
         population, info = sweep(
-            log_density, data, state.population, state.reference, mixture, state.beta, state.log_step, noise, gradient=settings.gradient
+            log_density, data, line.population, state.mixture, line.beta, state.log_step, noise, gradient=settings.gradient
         )
+        adapt = (line.beta > 0) & (state.stored == 0) & (rested < ADAPT)
+        spare = here[(extra[1 : 1 + settings.components] * P).astype(jnp.int32)]
+        fresh = due & (state.levels == 0)
+        mixture = jax.lax.cond(adapt, lambda m: refit(m, here, info.joint, info.precision, spare, fresh), lambda m: m, state.mixture)
         wanted = 0.8 if settings.gradient else 0.3
-        log_step = jnp.minimum(state.log_step + info.local_acceptance - wanted, math.log(2.0))
-        rested = state.rested + 1
-        correlation = _correlation(_features(population), state.anchor)
-        state = eqx.tree_at(
-            lambda s: (
-                s.population, s.mixture, s.log_step, s.correlation, s.jump_acceptance, s.local_acceptance, s.rested, s.sweeps,
-                s.evaluations, s.divergences,
-            ),
-            state,
-            (
-                population, mixture, log_step, correlation, info.jump_acceptance, info.local_acceptance, rested, state.sweeps + 1,
-                state.evaluations + info.evaluations, state.divergences + info.divergences * (state.beta == 1),
-            ),
-        )  # fmt: skip
-        settled = (state.stored > 0) | (rested >= 4)
-        ready = (state.beta == 1) & settled & ((correlation < threshold) | (rested >= settings.draw_sweeps))
-        return jax.lax.cond(ready, _store, lambda s: s, state)
+        rested = rested + 1
+        correlation = _correlation(population.features, line.anchor)
+        settled = (state.stored > 0) | (rested > ADAPT)
+        ready = (line.beta == 1) & settled & ((correlation < threshold) | (rested >= settings.draw_sweeps))
+        return SMCState(
+            population=population,
+            mixture=mixture,
+            anchor=jnp.where(ready, population.features, line.anchor),
+            eve=line.eve,
+            beta=line.beta,
+            log_step=jnp.minimum(state.log_step + info.local_acceptance - wanted, math.log(2.0)),
+            log_evidence=line.log_evidence,
+            correlation=correlation,
+            worst_correlation=jnp.where(ready, jnp.maximum(state.worst_correlation, correlation), state.worst_correlation),
+            jump_acceptance=info.jump_acceptance,
+            local_acceptance=info.local_acceptance,
+            levels=levels,
+            rested=jnp.where(ready, 0, rested),
+            sweeps=state.sweeps + 1,
+            evaluations=state.evaluations + info.evaluations,
+            divergences=jnp.where(line.beta == 1, state.divergences + info.divergences, 0),
+            stored=state.stored + ready,
+            # Written at every sweep and counted only when ready: cheaper than a branch.
+            draws=state.draws.at[state.stored].set(population.u),
+            key=state.key,
+        )
 
     return jax.lax.while_loop(unfinished, once, state)
 
 
-def _features(population: Population) -> Array:
-    return jnp.concatenate([population.u, population.log_target[:, None]], 1)
+class Lineage(eqx.Module):
+    """What a change of temperature touches."""
+
+    population: Population
+    anchor: Float[Array, "P e"]
+    eve: Int[Array, " P"]
+    beta: Float[Array, ""]
+    log_evidence: Float[Array, ""]
 
 
-def _correlation(now: Array, then: Array) -> Array:
-    """The largest correlation over coordinates (and the log-density) between where the particles are and where they were."""
+def _cool(line: Lineage, ess_target: float, offset: Float[Array, ""]) -> Lineage:
+    """Raise beta, gather evidence, resample."""
+    now = line.population
+    log_ratio = now.log_target - log_student(now.u)[0]
+    beta = next_beta(log_ratio, line.beta, ess_target)
+    log_weight = (beta - line.beta) * log_ratio
+    chosen = resample(log_weight, offset)
+    population = Population(now.rows[chosen])
+    gained = jax.nn.logsumexp(log_weight) - math.log(log_weight.shape[0])
+    return Lineage(population, population.features, line.eve[chosen], beta, line.log_evidence + gained)
+
+
+def _correlation(now: Float[Array, "P e"], then: Float[Array, "P e"]) -> Float[Array, ""]:
+    """The largest correlation over columns between where the particles are and where they were."""
     now, then = now - jnp.mean(now, 0), then - jnp.mean(then, 0)
     scale = jnp.sqrt(jnp.sum(now**2, 0) * jnp.sum(then**2, 0))
-    value = jnp.sum(now * then, 0) / jnp.where(scale > 0, scale, 1.0)
-    return jnp.max(jnp.where(jnp.isfinite(value), jnp.abs(value), 0.0))
-
-
-def _cool(state: SMCState, ess_target: Float[Any, ""], offset: Float[Array, ""]) -> SMCState:
-    """Raise beta, gather evidence, resample."""
-    now = state.population
-    log_ratio = now.log_target - now.log_reference
-    beta = next_beta(log_ratio, state.beta, ess_target)
-    log_weight = jnp.where(jnp.isneginf(log_ratio), -jnp.inf, (beta - state.beta) * log_ratio)
-    chosen = resample(log_weight, offset)
-    population = jax.tree.map(lambda leaf: leaf[chosen], now)
-    return eqx.tree_at(
-        lambda s: (s.population, s.anchor, s.eve, s.beta, s.log_evidence, s.levels, s.rested),
-        state,
-        (
-            population,
-            _features(population),
-            state.eve[chosen],
-            beta,
-            state.log_evidence + jax.nn.logsumexp(log_weight) - math.log(log_weight.shape[0]),
-            state.levels + 1,
-            jnp.int32(0),
-        ),
-    )
-
-
-def _store(state: SMCState) -> SMCState:
-    return eqx.tree_at(
-        lambda s: (s.draws, s.stored, s.anchor, s.rested, s.worst_correlation),
-        state,
-        (
-            state.draws.at[state.stored].set(state.population.u),
-            state.stored + 1,
-            _features(state.population),
-            jnp.int32(0),
-            jnp.maximum(state.worst_correlation, state.correlation),
-        ),
-    )
+    value = jnp.abs(jnp.sum(now * then, 0)) / jnp.where(scale > 0, scale, 1.0)
+    return jnp.max(jnp.where(jnp.isfinite(value), value, 0.0))

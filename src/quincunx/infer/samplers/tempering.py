@@ -23,18 +23,15 @@ def next_beta(log_ratio: Float[Array, " P"], beta: Float[Array, ""], target: flo
     """
     size = target * log_ratio.shape[0]
 
-    def weights(step: Array) -> Array:
-        return jnp.where(jnp.isneginf(log_ratio), -jnp.inf, step * log_ratio)
-
-    def halve(_: int, interval: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(i: Array, interval: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = interval
-        middle = 0.5 * (low + high)
-        enough = effective_size(weights(middle)) >= size
+        # The whole step comes first: if it is allowed, low = high and the rest changes nothing.
+        middle = jnp.where(i == 0, high, 0.5 * (low + high))
+        enough = effective_size(middle * log_ratio) >= size
         return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
 
     whole = 1.0 - beta
-    low, _ = jax.lax.fori_loop(0, 24, halve, (jnp.zeros_like(whole), whole))
-    step = jnp.where(effective_size(weights(whole)) >= size, whole, jnp.maximum(low, 1e-7))
+    step, _ = jax.lax.fori_loop(0, 25, halve, (jnp.full_like(whole, 1e-7), whole))
     return jnp.where(step >= whole, 1.0, beta + step)
 
 
@@ -47,5 +44,7 @@ def resample(log_weight: Float[Array, " P"], offset: Float[Array, ""]) -> Int[Ar
     """
     P = log_weight.shape[0]
     cumulative = jnp.cumsum(jax.nn.softmax(log_weight))
-    points = (jnp.arange(P, dtype=cumulative.dtype) + offset) / P
-    return jnp.clip(jnp.searchsorted(cumulative / cumulative[-1], points), 0, P - 1)
+    points = (jnp.arange(P, dtype=cumulative.dtype) + offset) / P * cumulative[-1]
+    # Comparing all pairs is one small kernel to compile and, for thousands, as quick as a search.
+    method = "compare_all" if P <= 8192 else "scan"
+    return jnp.clip(jnp.searchsorted(cumulative, points, method=method), 0, P - 1)

@@ -3,12 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from quincunx.errors import NameMismatch, UsageError
+from quincunx.errors import NameMismatch, ShapeMismatch
 from quincunx.lab.report.content import CheckRow, ComparisonRow, ParameterRow, Picture, ReportContent
-from quincunx.lab.report.illustrate import check_pictures, corner_picture, failure_picture, loss_picture, predictive_picture
-from quincunx.lab.report.numbers import plain
+from quincunx.lab.report.illustrate import (
+    check_pictures,
+    corner_picture,
+    failure_picture,
+    loss_picture,
+    predictive_picture,
+)
+from quincunx.lab.report.numbers import plain, rounded
 from quincunx.lab.report.provenance import fingerprint, surroundings
 from quincunx.values import as_key
 
@@ -36,7 +43,7 @@ def from_run(
     reference_name: str = "reference",
     reference_note: str = "",
     truth: Named | None = None,
-    derived: Mapping[str, Callable[[dict[str, np.ndarray]], Any]] | None = None,
+    derived: Callable[[dict[str, Any]], Mapping[str, Any]] | None = None,
     derived_units: Mapping[str, str] | None = None,
     warnings: Sequence[str] = (),
     provenance: Named | None = None,
@@ -44,17 +51,18 @@ def from_run(
 ) -> ReportContent:
     """What the report of a run says, from its posterior and, where there are any, its checks and simulations.
 
-    `run` are the draws to report (`posterior.run(n, key=...)`), the standard ones if None. `reference` are draws by name from another
-    computation. `derived` maps names to functions of the draws by name, for example `{"R0": lambda theta: theta["beta"] /
-    theta["gamma"]}`; they are also taken of the prior and the reference. `times` is the axis of a series. What `provenance` says is
-    added to versions, platform and fingerprints.
+    `run` are the draws to report (`posterior.run(n, key=...)`), the standard ones if None. `reference` are draws by
+    name from another computation. `derived` takes one draw by name to numbers by name, in JAX, for example
+    `lambda theta: {"R0": theta["beta"] / theta["gamma"]}`; it is also taken of the prior and the reference. `times`
+    is the axis of a series. What `provenance` says is added to versions, platform and fingerprints.
 
     Raises:
         NameMismatch: if the reference or the truth lacks a parameter, or a derived quantity takes a parameter's name.
+        ShapeMismatch: if a derived quantity is more than one number.
     """
     prior = posterior.prior
     run = posterior.standard_run() if run is None else run
-    table = _Table(prior, dict(derived or {}), dict(derived_units or {}))
+    table = _Table(prior, derived, dict(derived_units or {}))
     draws = table.of(prior.unflatten(np.asarray(run.theta)), "draws")
     background = table.of(prior.unflatten(prior.sample_flat(_PRIOR_DRAWS, key=as_key(1))), "prior draws")
     compared = None if reference is None else table.of(reference, "reference")
@@ -64,9 +72,16 @@ def from_run(
 
     pictures: dict[str, Picture] = {
         "Posterior": corner_picture(
-            table.columns, draws, name=method, units=table.units, bounds=table.bounds, prior=background,
-            reference=compared, reference_name=reference_name, truth=found,
-        )  # fmt: skip
+            table.columns,
+            draws,
+            name=method,
+            units=table.units,
+            bounds=table.bounds,
+            prior=background,
+            reference=compared,
+            reference_name=reference_name,
+            truth=found,
+        )
     }
     pictures |= _predictive(posterior, report, times, time_name, time_unit)
     if report is not None:
@@ -87,7 +102,7 @@ def from_run(
     return ReportContent(
         title=title,
         question=question,
-        summary=summary,
+        summary=summary or _sentence(rows),
         data=_data(posterior, times, time_name),
         data_note=data_note,
         design=posterior.design or {},
@@ -111,29 +126,32 @@ def from_run(
 class _Table:
     """Flat columns of parameters and of what is derived from them, for draws from anywhere."""
 
-    def __init__(self, prior: Any, derived: dict[str, Callable[..., Any]], derived_units: dict[str, str]):
-        clash = [name for name in derived if name in prior.names or name in prior.columns]
+    def __init__(self, prior: Any, derive: Callable[..., Any] | None, derived_units: dict[str, str]):
+        self.prior, self.derive = prior, derive
+        one = prior.unflatten(np.zeros(len(prior.columns), np.float32))
+        said = {} if derive is None else jax.eval_shape(derive, one)
+        clash = [name for name in said if name in prior.names or name in prior.columns]
         if clash:
-            raise NameMismatch(f"got derived {', '.join(clash)}, expected names that no parameter has; rename them")
-        self.prior, self.derived = prior, derived
-        self.columns = [*prior.columns, *derived]
+            raise NameMismatch(f"got derived {', '.join(clash)}; expected names that no parameter has; rename them")
+        wrong = {name: value.shape for name, value in said.items() if value.shape != ()}
+        if wrong:
+            raise ShapeMismatch(f"got derived {wrong}; expected one number each of one draw; name every component")
+        self.columns = [*prior.columns, *said]
         self.units = {**dict(prior.units or {}), **derived_units}
         edges = list(zip(np.asarray(prior.low, float).tolist(), np.asarray(prior.high, float).tolist(), strict=True))
-        self.bounds = edges + [(-np.inf, np.inf)] * len(derived)
+        self.bounds = edges + [(-np.inf, np.inf)] * len(said)
 
     def of(self, theta: Mapping[str, Any], what: str) -> np.ndarray:
-        """Draws by name as columns (n, d); a derived quantity must be one number a draw."""
+        """Draws by name as columns (n, d)."""
         missing = [name for name in self.prior.names if name not in theta]
         if missing:
-            raise NameMismatch(f"got {what} without {', '.join(missing)}, expected {', '.join(self.prior.names)}; add them")
-        named = {name: np.asarray(theta[name], float) for name in self.prior.names}
+            wanted = ", ".join(self.prior.names)
+            raise NameMismatch(f"got {what} without {', '.join(missing)}; expected {wanted}; add them")
+        named = {name: np.asarray(theta[name], np.float32) for name in self.prior.names}
         n = len(next(iter(named.values())))
-        columns = [values.reshape(n, -1) for values in named.values()]
-        for name, function in self.derived.items():
-            values = np.asarray(function(named), float)
-            if values.shape != (n,):
-                raise UsageError(f"got derived {name} of shape {values.shape}, expected ({n},), one number a draw; correct its function")
-            columns.append(values[:, None])
+        columns = [np.asarray(theta[name], float).reshape(n, -1) for name in named]
+        if self.derive is not None:
+            columns += [np.asarray(values, float)[:, None] for values in jax.vmap(self.derive)(named).values()]
         return np.concatenate(columns, axis=1)
 
 
@@ -151,11 +169,28 @@ def _rows(posterior: Any, run: Any, table: _Table, draws: np.ndarray) -> list[Pa
         unit = table.units.get(column) or table.units.get(column.split("[")[0]) or ""
         rows.append(
             ParameterRow(
-                column, unit, values["mean"], values["sd"], (values["68% low"], values["68% high"]),
-                (values["95% low"], values["95% high"]), values["ess"], values["r_hat"],
-            )  # fmt: skip
+                column,
+                unit,
+                values["mean"],
+                values["sd"],
+                (values["68% low"], values["68% high"]),
+                (values["95% low"], values["95% high"]),
+                values["ess"],
+                values["r_hat"],
+            )
         )
     return rows
+
+
+def _sentence(rows: Sequence[ParameterRow]) -> str:
+    """The answer in one line, when it fits in one."""
+    if len(rows) > 6:
+        return ""
+    said = [
+        f"{row.name} {rounded(row.hdi95[0], row.sd)} to {rounded(row.hdi95[1], row.sd)} {row.unit}".strip()
+        for row in rows
+    ]
+    return "With 95 % of the posterior: " + "; ".join(said) + "."
 
 
 def _note(run: Any, method: str) -> str:
@@ -165,9 +200,7 @@ def _note(run: Any, method: str) -> str:
     return f"{plain(len(run.theta))} {how} from {method}{ended}."
 
 
-def _predictive(
-    posterior: Any, report: Any, times: Any, time_name: str, time_unit: str | None
-) -> dict[str, Picture]:
+def _predictive(posterior: Any, report: Any, times: Any, time_name: str, time_unit: str | None) -> dict[str, Picture]:
     """The predictive pictures of a report of checks, the posterior's first."""
     found: dict[str, Picture] = {}
     results = {result.name: result for result in report.results} if report is not None else {}
@@ -207,26 +240,38 @@ def _check(row: Mapping[str, Any]) -> CheckRow:
     effects = ", ".join(f"{name} {plain(float(value), 3)}" for name, value in row["effects"].items())
     said = f"{effects} ({row['note']})" if effects and row["note"] else effects or row["note"]
     return CheckRow(
-        row["name"], row["status"], float(row["statistic"]), float(row["p_value"]), float(row["adjusted"]), said, row["question"]
+        row["name"],
+        row["status"],
+        float(row["statistic"]),
+        float(row["p_value"]),
+        float(row["adjusted"]),
+        said,
+        row["question"],
     )
 
 
 def _checks_note(report: Any) -> str:
     return (
-        f"{plain(report.simulated)} fresh simulations ({plain(report.failed)} failed), {plain(report.draws)} draws for each. p-values are "
+        f"{plain(report.simulated)} fresh simulations ({plain(report.failed)} failed), "
+        f"{plain(report.draws)} draws for each. p-values are "
         "corrected for the number of checks (Holm): an exact posterior fails in at most one report of a hundred. "
         "Passing does not prove an answer right; it says that errors larger than these tests resolve were not found."
     )
 
 
 def _compared(columns: Sequence[str], draws: np.ndarray, reference: np.ndarray) -> list[ComparisonRow]:
-    moments = zip(columns, draws.mean(0), draws.std(0, ddof=1), reference.mean(0), reference.std(0, ddof=1), strict=True)
+    moments = zip(
+        columns, draws.mean(0), draws.std(0, ddof=1), reference.mean(0), reference.std(0, ddof=1), strict=True
+    )
     return [ComparisonRow(name, *(float(value) for value in values)) for name, *values in moments]
 
 
 def _simulations(simulations: Any) -> dict[str, Any]:
     failed = int(np.sum(simulations.failed))
-    said: dict[str, Any] = {"simulations": len(simulations), "failed": f"{plain(failed)} ({100 * simulations.failure_rate:.2g} %)"}
+    said: dict[str, Any] = {
+        "simulations": len(simulations),
+        "failed": f"{plain(failed)} ({100 * simulations.failure_rate:.2g} %)",
+    }
     if simulations.simulator:
         said["simulator"] = simulations.simulator
     if simulations.stopped:

@@ -31,9 +31,13 @@ class Picture:
 
     def __post_init__(self) -> None:
         if self.section not in SECTIONS:
-            raise UsageError(f"got section {self.section!r}, expected one of {', '.join(SECTIONS)}; choose where the picture stands")
+            raise UsageError(
+                f"got section {self.section!r}, expected one of {', '.join(SECTIONS)}; choose where the picture stands"
+            )
         if not self.alt.strip():
-            raise UsageError("got a picture without an alternative text, expected a sentence that says what it shows; pass alt=")
+            raise UsageError(
+                "got a picture without an alternative text, expected a sentence that says what it shows; pass alt="
+            )
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ class CheckRow:
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
-            raise UsageError(f"got status {self.status!r} of check {self.name!r}, expected one of {', '.join(STATUSES)}")
+            raise UsageError(
+                f"got status {self.status!r} of check {self.name!r}, expected one of {', '.join(STATUSES)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,8 @@ class ComparisonRow:
 class ReportContent:
     """Everything a report holds. Only the title is needed; a part that is empty is left out of the page.
 
-    `data` are columns by name, drawn as a table when short. `facts`, `simulations`, `training` and `provenance` are names with
-    values (numbers, strings, lists or one more level of names). `command` reproduces the report.
+    `data` are columns by name, drawn as a table when short. `facts`, `simulations`, `training` and `provenance` are
+    names with values (numbers, strings, lists or one more level of names). `command` reproduces the report.
 
     >>> ReportContent(title="Decay").status
     'not checked'

@@ -36,8 +36,13 @@ def corner_picture(
         cut(draws), list(columns[:shown]), units=units, bounds=list(bounds[:shown]), prior=cut(prior),
         reference=cut(reference), reference_name=reference_name, truth=cut(truth), name=name,
     )  # fmt: skip
-    means = [f"{column} {rounded(m, s)} ± {rounded(s, s)}" for column, m, s in zip(columns, draws.mean(0), draws.std(0), strict=True)]
-    caption = "Shaded regions hold 68 and 95 % of the posterior mass; above each curve its median and central 68 % interval."
+    means = [
+        f"{column} {rounded(m, s)} ± {rounded(s, s)}"
+        for column, m, s in zip(columns, draws.mean(0), draws.std(0), strict=True)
+    ]
+    caption = (
+        "Shaded regions hold 68 and 95 % of the posterior mass; above each curve its median and central 68 % interval."
+    )
     if prior is not None:
         caption += " Dotted: the prior."
     if reference is not None:
@@ -72,7 +77,10 @@ def predictive_picture(
         caption = f"Bands hold 50 and 90 % of data simulated at {source}, point by point. {count}"
     else:
         figure = plot.predictive_summaries(replicates, observed, list(columns), kind=kind)
-        caption = f"Bands hold 50 and 90 % of data simulated at {source}; on the right the observed value and its two-sided tail area. {count}"
+        caption = (
+            f"Bands hold 50 and 90 % of data simulated at {source}; on the right the observed value and its "
+            f"two-sided tail area. {count}"
+        )
     return Picture(figure, caption, f"The observation beside {kind} predictive bands. {count}", "predictive")
 
 
@@ -86,8 +94,10 @@ def check_pictures(report: Any) -> dict[str, Picture]:
         said = ", ".join(f"{name.removeprefix('sbc: ')} {statuses[name]}" for name in ranked)
         found["Calibration"] = Picture(
             report.plot("ranks"),
-            "Above: ranks of the true parameter among posterior draws, uniform if the posterior is right. A hump says too wide, a dish too "
-            "narrow, a slope biased. Below: the same as a difference of distribution functions with a simultaneous band.",
+            "Above: ranks of the true parameter among posterior draws, uniform if the posterior is right. A "
+            "hump says too wide, a dish too "
+            "narrow, a slope biased. Below: the same as a difference of distribution functions with a "
+            "simultaneous band.",
             f"Rank histograms of simulation-based calibration: {said}.",
             "checks",
         )
@@ -96,7 +106,8 @@ def check_pictures(report: Any) -> dict[str, Picture]:
         said = ", ".join(f"{name} {statuses[name]}" for name in covered)
         found["Coverage"] = Picture(
             report.plot("coverage"),
-            "How often regions of stated credibility hold the truth, over fresh simulations. Below the diagonal the posterior is too sure of itself.",
+            "How often regions of stated credibility hold the truth, over fresh simulations. Below the "
+            "diagonal the posterior is too sure of itself.",
             f"Empirical coverage against credibility: {said}.",
             "checks",
         )
@@ -104,13 +115,25 @@ def check_pictures(report: Any) -> dict[str, Picture]:
 
 
 def loss_picture(
-    train: Float[np.ndarray, "e m"], validation: Float[np.ndarray, "e m"], best_epoch: Integer[np.ndarray, " m"], *, stopped: str
+    train: Float[np.ndarray, "e m"],
+    validation: Float[np.ndarray, "e m"],
+    best_epoch: Integer[np.ndarray, " m"],
+    *,
+    stopped: str,
 ) -> Picture:
     """The loss, epoch by epoch."""
     best = ", ".join(f"{float(validation[min(int(b), len(validation) - 1), i]):.3g}" for i, b in enumerate(best_epoch))
     figure = plot.losses(train, validation, best_epoch, stopped=stopped)
-    caption = "Loss on the simulations that were trained on and on those held out; the parameters of the marked epoch were kept."
-    return Picture(figure, caption, f"Training and validation loss over {len(train)} epochs; best validation loss {best}.", "training")
+    caption = (
+        "Loss on the simulations that were trained on and on those held out; the parameters of the "
+        "marked epoch were kept."
+    )
+    return Picture(
+        figure,
+        caption,
+        f"Training and validation loss over {len(train)} epochs; best validation loss {best}.",
+        "training",
+    )
 
 
 def failure_picture(
@@ -119,5 +142,8 @@ def failure_picture(
     """Where in parameter space simulations failed."""
     shown = min(len(columns), MOST_PARAMETERS)
     figure = plot.failures(theta[:, :shown], failed, list(columns[:shown]), units=units)
-    caption = "Share of simulations that failed along each parameter, with 95 % intervals. Where it is not flat, the posterior is conditional on success."
+    caption = (
+        "Share of simulations that failed along each parameter, with 95 % intervals. Where it is not "
+        "flat, the posterior is conditional on success."
+    )
     return Picture(figure, caption, f"{int(failed.sum())} of {len(failed)} simulations failed.", "simulations")

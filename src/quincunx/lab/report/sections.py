@@ -18,7 +18,9 @@ def warnings(content: ReportContent) -> str:
     """What to know before believing anything below; said even when there is nothing."""
     failed = [row for row in content.checks if row.status == "fail"]
     said = [f"<li>{escape(warning)}</li>" for warning in content.warnings]
-    said += [f"<li>Check failed: {escape(row.name)}{escape(': ' + row.effect if row.effect else '')}</li>" for row in failed]
+    said += [
+        f"<li>Check failed: {escape(row.name)}{escape(': ' + row.effect if row.effect else '')}</li>" for row in failed
+    ]
     if said:
         tone = "fail" if failed else "warn"
         return f'<section class="warnings {tone}" id="warnings"><h2>Warnings</h2><ul>{"".join(said)}</ul></section>'
@@ -37,10 +39,11 @@ def verdict(content: ReportContent) -> str:
         return f'<p class="verdict">{chip}<span>No checks were run.</span></p>'
     parts = [(sum(row.status == name for row in content.checks), word) for name, word in _STATUS_WORDS]
     said = ", ".join(f"{number} {word}" for number, word in parts if number)
-    return f'<p class="verdict">{chip}<span>{count} checks: {said}.</span></p>'
+    word = "check" if count == 1 else "checks"
+    return f'<p class="verdict">{chip}<span>{count} {word}: {said}.</span></p>'
 
 
-_STATUS_WORDS = (("fail", "failed"), ("warn", "to look at"), ("pass", "passed"))
+_STATUS_WORDS = (("fail", "failed"), ("warn", "warned"), ("pass", "passed"))
 
 
 def data(content: ReportContent) -> str:
@@ -70,7 +73,9 @@ def _columns(columns: Mapping[str, np.ndarray]) -> str:
     for name, values in columns.items():
         shape = " × ".join(map(str, values.shape))
         middle = [escape(plain(float(f(values)))) for f in (np.min, np.median, np.max)]
-        rows.append(f'<tr><th scope="row">{escape(name)}</th><td>{shape}</td>{"".join(f"<td>{m}</td>" for m in middle)}</tr>')
+        rows.append(
+            f'<tr><th scope="row">{escape(name)}</th><td>{shape}</td>{"".join(f"<td>{m}</td>" for m in middle)}</tr>'
+        )
     return _table(head, rows, "Observed data in brief")
 
 
@@ -105,13 +110,20 @@ def _parameters(rows: Sequence[ParameterRow], label: str) -> str:
     )  # fmt: skip
     body = []
     for row in rows:
-        cells = [rounded(row.mean, row.sd), rounded(row.sd, row.sd), _interval(row.hdi68, row.sd), _interval(row.hdi95, row.sd)]
+        cells = [
+            rounded(row.mean, row.sd),
+            rounded(row.sd, row.sd),
+            _interval(row.hdi68, row.sd),
+            _interval(row.hdi95, row.sd),
+        ]
         if ess:
             cells.append(plain(round(row.ess)) if np.isfinite(row.ess) else "–")
         if r_hat:
             cells.append(f"{row.r_hat:.3f}" if np.isfinite(row.r_hat) else "–")
         unit = f'<td class="text">{escape(row.unit)}</td>' if units else ""
-        body.append(f'<tr><th scope="row">{escape(row.name)}</th>{unit}{"".join(f"<td>{escape(c)}</td>" for c in cells)}</tr>')
+        body.append(
+            f'<tr><th scope="row">{escape(row.name)}</th>{unit}{"".join(f"<td>{escape(c)}</td>" for c in cells)}</tr>'
+        )
     return _table(head, body, label)
 
 
@@ -154,8 +166,10 @@ def checks(content: ReportContent) -> str:
         order = {"fail": 0, "warn": 1, "pass": 2}
         ordered = sorted(content.checks, key=lambda row: order[row.status])
         corrected = any(np.isfinite(row.adjusted) for row in ordered)
-        head = _head("check", "verdict", "statistic", "p", *(["p corrected"] if corrected else []), "size of the effect")
-        parts.append(_table(head, [_check(row, corrected) for row in ordered], "Checks"))
+        head = _head(
+            "check", "verdict", "statistic", "p", *(["p corrected"] if corrected else []), "size of the effect"
+        )
+        parts.append(_table(head, [_check(row, corrected) for row in ordered], "Checks", kind="checks"))
     if content.checks_note:
         parts.append(f'<p class="note">{escape(content.checks_note)}</p>')
     return _section("checks", "Is the answer right?", [*parts, pictures(content, "checks")])
@@ -163,12 +177,13 @@ def checks(content: ReportContent) -> str:
 
 def _check(row: CheckRow, corrected: bool) -> str:
     question = f'<br><span class="note">{escape(row.question)}</span>' if row.question else ""
-    adjusted = f"<td>{escape(p_value(row.adjusted))}</td>" if corrected else ""
+    adjusted = f'<td data-label="p corrected">{escape(p_value(row.adjusted))}</td>' if corrected else ""
     return (
         f'<tr><th scope="row" class="asked">{escape(row.name)}{question}</th>'
         f'<td class="text"><span class="chip {row.status}">{_WORDS[row.status]}</span></td>'
-        f"<td>{escape(plain(row.statistic, 3))}</td><td>{escape(p_value(row.p_value))}</td>{adjusted}"
-        f'<td class="text wrap">{escape(row.effect)}</td></tr>'
+        f'<td data-label="statistic">{escape(plain(row.statistic, 3))}</td>'
+        f'<td data-label="p">{escape(p_value(row.p_value))}</td>{adjusted}'
+        f'<td class="text wrap" data-label="effect">{escape(row.effect)}</td></tr>'
     )
 
 
@@ -220,7 +235,11 @@ def facts(values: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "<br>".join(f'<span class="note">{escape(str(name))}</span> {_value(inner)}' for name, inner in value.items())
+        pairs = [
+            f'<span class="pair"><span class="note">{escape(str(name))}</span> {_value(inner)}</span>'
+            for name, inner in value.items()
+        ]
+        return " ".join(pairs)
     if isinstance(value, (list, tuple)):
         return ", ".join(_value(inner) for inner in value)
     if isinstance(value, np.ndarray):
@@ -237,10 +256,10 @@ def _text_class(name: str) -> str:
     return ' class="text"' if name in ("unit", "verdict", "size of the effect") else ""
 
 
-def _table(head: str, rows: Iterable[str], label: str) -> str:
+def _table(head: str, rows: Iterable[str], label: str, kind: str = "numbers") -> str:
     return (
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(label)}">'
-        f"<table>{head}<tbody>{''.join(rows)}</tbody></table></div>"
+        f'<table class="{kind}">{head}<tbody>{"".join(rows)}</tbody></table></div>'
     )
 
 

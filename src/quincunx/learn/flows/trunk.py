@@ -20,10 +20,10 @@ class Trunk(eqx.Module):
     bias: Float[Array, " out"]
 
     def __init__(self, in_size: int, out_size: int, *, width: int, depth: int, key: PRNGKeyArray):
-        self.first, self.hidden = normals(
-            key, ((width, in_size), (depth, width, width)), (max(in_size, 1) ** -0.5, width**-0.5)
+        # first biases as wide as the scaled inputs, so that the units' bends lie all over them and not all at zero
+        self.first, self.first_bias, self.hidden = normals(
+            key, ((width, in_size), (width,), (depth, width, width)), (max(in_size, 1) ** -0.5, 1.0, width**-0.5)
         )
-        self.first_bias = jnp.zeros(width)
         self.hidden_bias = jnp.zeros((depth, width))
         self.last = jnp.zeros((out_size, width))
         self.skip = jnp.zeros((out_size, in_size))

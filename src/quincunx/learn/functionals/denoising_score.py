@@ -14,9 +14,10 @@ from quincunx.learn.functionals.strata import stratified
 class DenoisingScore(eqx.Module):
     """E_sigma lambda(sigma) |D(sigma, y + sigma eps, c) - y|^2 / d, minimised by D = E[y | y + sigma eps, c].
 
-    The score of p(y | c) blurred by N(0, sigma^2) is then (D - y_sigma) / sigma^2. log sigma ~ N(`log_mean`, `log_std`^2) and
-    lambda = (sigma^2 + s_d^2) / (sigma s_d)^2, which gives every noise level the same weight in units of the preconditioned network's
-    output (2206.00364, table 1; for posteriors 2210.04872). batch: "y" (n, d), standardised, and "c". The model is D(sigma, y_sigma, c).
+    The score of p(y | c) blurred by N(0, sigma^2) is then (D - y_sigma) / sigma^2. log sigma ~ N(`log_mean`,
+    `log_std`^2) and lambda = (sigma^2 + s_d^2) / (sigma s_d)^2, which gives every noise level the same weight in
+    units of the preconditioned network's output (2206.00364, table 1; for posteriors 2210.04872). batch: "y" (n, d),
+    standardised, and "c". The model is D(sigma, y_sigma, c).
     """
 
     log_mean: float = eqx.field(static=True, default=-1.2)

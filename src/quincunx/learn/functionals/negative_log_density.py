@@ -11,8 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 class NegativeLogDensity(eqx.Module):
     """-E_{p(y, c)} log q(y | c), minimised by q(y | c) = p(y | c), where its value is the conditional entropy of y.
 
-    batch: "y" (n, d) and "c", a pytree with a leading axis of n. With y = theta and c = x the minimiser is the posterior
-    (NPE, 1605.06376), with y = x and c = theta the likelihood (NLE, 1805.07226). The model has `log_prob(y, c)`.
+    batch: "y" (n, d) and "c", a pytree with a leading axis of n. With y = theta and c = x the minimiser is the
+    posterior (NPE, 1605.06376), with y = x and c = theta the likelihood (NLE, 1805.07226). The model has `log_prob(y,
+    c)`.
 
     >>> import jax, jax.numpy as jnp
     >>> from quincunx.learn.build import build

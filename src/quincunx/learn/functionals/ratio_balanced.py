@@ -11,7 +11,8 @@ from quincunx.learn.functionals.contrast import contrastive_logits
 
 
 class RatioBalanced(eqx.Module):
-    """NRE-A plus strength * (E_joint s(f) + E_marginal s(f) - 1)^2, minimised by f = log p(x | theta) / p(x) all the same.
+    """NRE-A plus strength * (E_joint s(f) + E_marginal s(f) - 1)^2, minimised by f = log p(x | theta) / p(x) all the
+    same.
 
     The Bayes-optimal classifier is balanced, so the penalty vanishes there; away from it, a balanced classifier is on
     average no more confident than the optimal one (2208.13624). It needs more simulations for the same sharpness.

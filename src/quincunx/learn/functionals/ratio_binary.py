@@ -11,10 +11,11 @@ from quincunx.learn.functionals.contrast import contrastive_logits
 
 
 class RatioBinary(eqx.Module):
-    """-E_{p(theta, x)} log s(f) - E_{p(theta) p(x)} log(1 - s(f)), s the logistic function, minimised by f = log p(x | theta) / p(x).
+    """-E_{p(theta, x)} log s(f) - E_{p(theta) p(x)} log(1 - s(f)), s the logistic function, minimised by f = log p(x
+    | theta) / p(x).
 
-    batch: "theta" (n, d) and "x", a pytree with a leading axis of n; n at least 2. Marginal pairs take the theta of another row. The model
-    is f(theta, x) -> logit (1903.04057).
+    batch: "theta" (n, d) and "x", a pytree with a leading axis of n; n at least 2. Marginal pairs take the theta of
+    another row. The model is f(theta, x) -> logit (1903.04057).
     """
 
     minimiser: ClassVar[str] = "f(theta, x) = log p(x | theta) - log p(x)"

@@ -11,12 +11,14 @@ from quincunx.learn.functionals.contrast import contrastive_logits
 
 
 class RatioContrastive(eqx.Module):
-    """Which of K theta made x, or none of them? Minimised by f = log p(x | theta) / p(x), with no free c(x) (2210.06170).
+    """Which of K theta made x, or none of them? Minimised by f = log p(x | theta) / p(x), with no free c(x)
+    (2210.06170).
 
     With Z(f_1..f_K) = logsumexp(log gamma + f_1, ..., log gamma + f_K, log K) the loss is
-    -1 / (1 + gamma) E_{K marginal theta} [log K - Z] - gamma / (1 + gamma) E_{theta_1 joint, K - 1 marginal} [log gamma + f_1 - Z].
-    K = 1, gamma = 1 is half of NRE-A; gamma -> infinity is NRE-B. batch: "theta" (n, d) and "x"; K = `contrasts`, but no more
-    than n - 1. The two expectations share their marginal draws, which costs K + 1 evaluations for each x in place of 2 K.
+    -1 / (1 + gamma) E_{K marginal theta} [log K - Z] - gamma / (1 + gamma) E_{theta_1 joint, K - 1 marginal} [log
+    gamma + f_1 - Z]. K = 1, gamma = 1 is half of NRE-A; gamma -> infinity is NRE-B. batch: "theta" (n, d) and "x"; K
+    = `contrasts`, but no more than n - 1. The two expectations share their marginal draws, which costs K + 1
+    evaluations for each x in place of 2 K.
     """
 
     contrasts: int = eqx.field(static=True, default=10)

@@ -11,11 +11,13 @@ from quincunx.learn.functionals.contrast import contrastive_logits
 
 
 class RatioMulticlass(eqx.Module):
-    """-E log exp f(theta_1, x) / sum_{k<=K} exp f(theta_k, x), theta_1 joint with x, minimised by f = log r(theta, x) + c(x).
+    """-E log exp f(theta_1, x) / sum_{k<=K} exp f(theta_k, x), theta_1 joint with x, minimised by f = log r(theta, x)
+    + c(x).
 
-    The function c(x) is arbitrary: differences in theta at one x are right (so is MCMC), but f is no log-ratio, and sums
-    over events, evidences and comparisons between x are not to be made of it. At the minimum, log K - loss is a lower
-    bound of the mutual information. batch: "theta" (n, d) and "x"; K = `classes`, but no more than n (2002.03712).
+    The function c(x) is arbitrary: differences in theta at one x are right (so is MCMC), but f is no log-ratio, and
+    sums over events, evidences and comparisons between x are not to be made of it. At the minimum, log K - loss is a
+    lower bound of the mutual information. batch: "theta" (n, d) and "x"; K = `classes`, but no more than n
+    (2002.03712).
     """
 
     classes: int = eqx.field(static=True, default=10)

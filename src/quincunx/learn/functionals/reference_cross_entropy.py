@@ -11,11 +11,13 @@ from quincunx.learn.functionals.contrast import logit
 
 
 class ReferenceCrossEntropy(eqx.Module):
-    """-E [label log s + (1 - label) log(1 - s)], s = logistic(f + log odds), minimised by f = log p(x | theta) / p_ref(x).
+    """-E [label log s + (1 - label) log(1 - s)], s = logistic(f + log odds), minimised by f = log p(x | theta) /
+    p_ref(x).
 
-    batch: "theta" (n, d), "x", and "label" (n,): 1 for x ~ p(x | theta), 0 for x ~ p_ref, where the theta that go with label 0 are drawn
-    from the same distribution as those with label 1. The ratio is r = s / (1 - s) = exp(f) for balanced labels; `odds`
-    is the number of rows with label 1 over that with label 0, when they are not balanced (1506.02169).
+    batch: "theta" (n, d), "x", and "label" (n,): 1 for x ~ p(x | theta), 0 for x ~ p_ref, where the theta that go
+    with label 0 are drawn from the same distribution as those with label 1. The ratio is r = s / (1 - s) = exp(f) for
+    balanced labels; `odds` is the number of rows with label 1 over that with label 0, when they are not balanced
+    (1506.02169).
     """
 
     odds: float = eqx.field(static=True, default=1.0)

@@ -1,7 +1,6 @@
 """Evenly spread uniform numbers."""
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 

@@ -1,12 +1,12 @@
 """A residual network of (t, y, condition) whose LayerNorms are steered by time and condition."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from quincunx.learn.build import Spec, build, register
 from quincunx.learn.networks.dense import activation, dense
+from quincunx.learn.networks.start import fresh_keys
 from quincunx.learn.networks.time_features import time_features
 
 
@@ -23,7 +23,7 @@ class AdaptiveBlock(eqx.Module):
     activation: str = eqx.field(static=True)
 
     def __init__(self, width: int, modulation_size: int, *, key: PRNGKeyArray, activation: str):
-        k_modulation, k_first, k_second = jax.random.split(key, 3)
+        k_modulation, k_first, k_second = fresh_keys(key, 3)
         self.norm = eqx.nn.LayerNorm(width, use_weight=False, use_bias=False)
         modulation = dense(modulation_size, 3 * width, key=k_modulation, zero=True)
         start = jnp.concatenate([jnp.zeros(2 * width), jnp.full(width, 0.1)])
@@ -80,7 +80,7 @@ class AdaLN(eqx.Module):
         highest: float = 8.0,
         embedding: Spec | None = None,
     ):
-        k_embed, k_condition, k_time, k_mix, k_first, k_blocks, k_last = jax.random.split(key, 7)
+        k_embed, k_condition, k_time, k_mix, k_first, k_blocks, k_last = fresh_keys(key, 7)
         self.embedding = None if embedding is None else build(embedding, key=k_embed)
         self.condition = dense(condition_dim, modulation_size, key=k_condition)
         self.time = dense(features // 2 * 2 + 1, modulation_size, key=k_time)
@@ -88,7 +88,7 @@ class AdaLN(eqx.Module):
         self.first = dense(dim + modulation_size, width, key=k_first)
         self.blocks = tuple(
             AdaptiveBlock(width, modulation_size, key=k, activation=activation)
-            for k in jax.random.split(k_blocks, max(depth, 1))[:depth]
+            for k in fresh_keys(k_blocks, max(depth, 1))[:depth]
         )
         self.norm = eqx.nn.LayerNorm(width)
         self.last = dense(width, dim, key=k_last, zero=True)

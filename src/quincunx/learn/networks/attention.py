@@ -9,6 +9,7 @@ from quincunx.learn.build import register
 from quincunx.learn.networks.dense import dense
 from quincunx.learn.networks.resmlp import ResidualBlock, ResidualMLP
 from quincunx.learn.networks.sets import Events, events_and_mask
+from quincunx.learn.networks.start import fresh_keys, started
 
 
 class AttentionBlock(eqx.Module):
@@ -19,9 +20,9 @@ class AttentionBlock(eqx.Module):
     block: ResidualBlock
 
     def __init__(self, width: int, heads: int, *, key: PRNGKeyArray, activation: str):
-        k_attend, k_block = jax.random.split(key)
+        k_attend, k_block = fresh_keys(key, 2)
         self.norm = eqx.nn.LayerNorm(width)
-        self.attend = eqx.nn.MultiheadAttention(heads, width, key=k_attend)
+        self.attend = started(lambda key: eqx.nn.MultiheadAttention(heads, width, key=key), key=k_attend)
         self.block = ResidualBlock(width, key=k_block, activation=activation)
 
     def __call__(self, h: Float[Array, "t w"], mask: Bool[Array, " t"]) -> Float[Array, "t w"]:
@@ -34,9 +35,9 @@ class AttentionBlock(eqx.Module):
 class Attention(eqx.Module):
     """A sequence (T, in_size), or `{"events", "mask"}` -> (out_size,), after 1706.03762. Not causal.
 
-    `depth` blocks of `heads`-headed self-attention at `width` (a multiple of `heads`), the mean over positions with log T
-    beside it, and a small residual network. With `position` (the default) sinusoids of the index are added; without, the
-    network is invariant under permutations, a set transformer. What masked rows hold never matters.
+    `depth` blocks of `heads`-headed self-attention at `width` (a multiple of `heads`), the mean over positions with
+    log T beside it, and a small residual network. With `position` (the default) sinusoids of the index are added;
+    without, the network is invariant under permutations, a set transformer. What masked rows hold never matters.
 
     >>> import jax, jax.numpy as jnp
     >>> Attention(in_size=2, out_size=3, width=8, heads=2, depth=1, key=jax.random.key(0))(jnp.ones((5, 2))).shape
@@ -62,11 +63,11 @@ class Attention(eqx.Module):
         position: bool = True,
         activation: str = "silu",
     ):
-        k_first, k_blocks, k_head = jax.random.split(key, 3)
+        k_first, k_blocks, k_head = fresh_keys(key, 3)
         self.first = dense(in_size, width, key=k_first)
         self.blocks = tuple(
             AttentionBlock(width, heads, key=k, activation=activation)
-            for k in jax.random.split(k_blocks, max(depth, 1))[:depth]
+            for k in fresh_keys(k_blocks, max(depth, 1))[:depth]
         )
         self.head = ResidualMLP(
             in_size=width + 1, out_size=out_size, width=width, depth=1, activation=activation, key=k_head
@@ -87,7 +88,8 @@ class Attention(eqx.Module):
 
 
 def _positions(length: int, width: int) -> Float[Array, "t w"]:
-    """Sinusoids of the index, frequencies falling geometrically from 1 to 1e-4 radians a step (1706.03762, section 3.5)."""
+    """Sinusoids of the index, frequencies falling geometrically from 1 to 1e-4 radians a step (1706.03762, section
+    3.5)."""
     frequency = jnp.geomspace(1.0, 1e-4, -(-width // 2))
     angle = jnp.arange(length)[:, None] * frequency
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=1)[:, :width]

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from quincunx.learn.build import register
 from quincunx.learn.networks.dense import activation, dense
 from quincunx.learn.networks.resmlp import ResidualMLP
+from quincunx.learn.networks.start import fresh_keys
 from quincunx.learn.networks.windows import pool_to, windows_1d
 
 
@@ -15,10 +16,10 @@ class Conv1d(eqx.Module):
     """A series (T, channels), or (T,) with one channel -> (out_size,).
 
     `depth` residual blocks of width `width` with windows of `kernel` steps dilated by 1, 2, 4, ...; then means over
-    `bins` stretches of time and a small residual network. A channel with the position in time (from 0 to 1) is added, so
-    that when things happen is seen. With `causal` the features at a time depend on no later time (see `features`; the
-    pooled vector depends on all); the default is not causal. `stride` above 1 first gathers that many steps into one. Any
-    length T >= 1 will do, and may differ from call to call.
+    `bins` stretches of time and a small residual network. A channel with the position in time (from 0 to 1) is added,
+    so that when things happen is seen. With `causal` the features at a time depend on no later time (see `features`;
+    the pooled vector depends on all); the default is not causal. `stride` above 1 first gathers that many steps into
+    one. Any length T >= 1 will do, and may differ from call to call.
 
     >>> import jax, jax.numpy as jnp
     >>> Conv1d(out_size=4, width=8, depth=2, key=jax.random.key(0))(jnp.ones(17)).shape
@@ -51,12 +52,10 @@ class Conv1d(eqx.Module):
         causal: bool = False,
         activation: str = "silu",
     ):
-        k_first, k_layers, k_head = jax.random.split(key, 3)
+        k_first, k_layers, k_head = fresh_keys(key, 3)
         self.first = dense(stride * (channels + 1), width, key=k_first)
         self.norms = tuple(eqx.nn.LayerNorm(width) for _ in range(depth))
-        self.layers = tuple(
-            dense(kernel * width, width, key=k) for k in jax.random.split(k_layers, max(depth, 1))[:depth]
-        )
+        self.layers = tuple(dense(kernel * width, width, key=k) for k in fresh_keys(k_layers, max(depth, 1))[:depth])
         self.head = ResidualMLP(
             in_size=bins * width, out_size=out_size, width=2 * width, depth=1, activation=activation, key=k_head
         )

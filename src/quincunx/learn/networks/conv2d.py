@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from quincunx.learn.build import register
 from quincunx.learn.networks.dense import activation, dense
 from quincunx.learn.networks.resmlp import ResidualMLP
+from quincunx.learn.networks.start import fresh_keys
 from quincunx.learn.networks.windows import pool_to, windows_2d
 
 
@@ -25,9 +26,9 @@ def _halve(h: Float[Array, "h w c"]) -> Float[Array, "p q c"]:
 class Conv2d(eqx.Module):
     """An image (H, W, channels), or (H, W) with one channel -> (out_size,). Channels come last.
 
-    `depth` residual blocks of kernel x kernel windows, the image halved before each but the first, the features doubled at
-    every halving up to four times `width`; then means over `bins` x `bins` tiles and a small residual network. Two
-    channels with the position of each pixel are added. Any size from 1 x 1 will do.
+    `depth` residual blocks of kernel x kernel windows, the image halved before each but the first, the features
+    doubled at every halving up to four times `width`; then means over `bins` x `bins` tiles and a small residual
+    network. Two channels with the position of each pixel are added. Any size from 1 x 1 will do.
 
     >>> import jax, jax.numpy as jnp
     >>> Conv2d(out_size=4, width=4, depth=2, key=jax.random.key(0))(jnp.ones((7, 5))).shape
@@ -57,18 +58,17 @@ class Conv2d(eqx.Module):
         bins: int = 2,
         activation: str = "silu",
     ):
-        k_first, k_layers, k_widen, k_head = jax.random.split(key, 4)
+        k_first, k_layers, k_widen, k_head = fresh_keys(key, 4)
         widths = [width * min(2**i, 4) for i in range(depth)]
         last = widths[-1] if widths else width
         self.first = dense(kernel**2 * (channels + 2), width, key=k_first)
         self.norms = tuple(eqx.nn.LayerNorm(w) for w in widths)
         self.layers = tuple(
-            dense(kernel**2 * w, w, key=k)
-            for w, k in zip(widths, jax.random.split(k_layers, max(depth, 1)), strict=False)
+            dense(kernel**2 * w, w, key=k) for w, k in zip(widths, fresh_keys(k_layers, max(depth, 1)), strict=False)
         )
         self.widen = tuple(
             dense(a, b, key=k)
-            for a, b, k in zip(widths[:-1], widths[1:], jax.random.split(k_widen, max(depth, 1)), strict=False)
+            for a, b, k in zip(widths[:-1], widths[1:], fresh_keys(k_widen, max(depth, 1)), strict=False)
         )
         self.head = ResidualMLP(
             in_size=bins**2 * last, out_size=out_size, width=2 * last, depth=1, activation=activation, key=k_head

@@ -8,14 +8,16 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from quincunx.learn.build import register
 from quincunx.learn.networks.resmlp import ResidualMLP
 from quincunx.learn.networks.sets import Events, events_and_mask
+from quincunx.learn.networks.start import fresh_keys
 
 
 class DeepSet(eqx.Module):
     """n events of `in_size` numbers -> (out_size,): outer(mean_i inner(x_i), log n), after 1703.06114.
 
     Takes `{"events": (n_max, in_size), "mask": (n_max,)}` or an array (n, in_size); n may differ from call to call and
-    from training. Invariant under permutations of the events and under whatever the masked rows hold. The mean, with log n
-    beside it, keeps the scale of what the outer network sees the same for every n; an empty set has mean zero and log n = -1.
+    from training. Invariant under permutations of the events and under whatever the masked rows hold. The mean, with
+    log n beside it, keeps the scale of what the outer network sees the same for every n; an empty set has mean zero
+    and log n = -1.
 
     >>> import jax, jax.numpy as jnp
     >>> net = DeepSet(in_size=2, out_size=3, width=8, key=jax.random.key(0))
@@ -40,7 +42,7 @@ class DeepSet(eqx.Module):
         pooled: int | None = None,
         activation: str = "silu",
     ):
-        k_inner, k_outer = jax.random.split(key)
+        k_inner, k_outer = fresh_keys(key, 2)
         pooled = width if pooled is None else pooled
         self.inner = ResidualMLP(
             in_size=in_size, out_size=pooled, width=width, depth=depth, activation=activation, key=k_inner

@@ -23,8 +23,8 @@ class Denoiser(eqx.Module):
 
     >>> import jax, jax.numpy as jnp
     >>> from quincunx.learn.build import build
-    >>> q = build({"kind": "denoiser", "network": {"kind": "adaln", "dim": 2, "condition_dim": 1, "width": 8, "depth": 1},
-    ...            "steps": 4}, key=jax.random.key(0))
+    >>> network = {"kind": "adaln", "dim": 2, "condition_dim": 1, "width": 8, "depth": 1}
+    >>> q = build({"kind": "denoiser", "network": network, "steps": 4}, key=jax.random.key(0))
     >>> q.sample(jnp.ones(1), key=jax.random.key(1)).shape
     (2,)
     """

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.errors import UsageError
+from quincunx.learn.networks.start import started
 
 Activation = Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
@@ -41,7 +42,5 @@ def dense(in_size: int, out_size: int, *, key: PRNGKeyArray, zero: bool = False,
     >>> dense(3, 2, key=jax.random.key(0), zero=True)(jnp.ones(3)).tolist()
     [0.0, 0.0]
     """
-    layer = eqx.nn.Linear(in_size, out_size, key=key)
-    shape = (out_size, in_size)
-    weight = jnp.zeros(shape) if zero else gain * jax.random.normal(key, shape) / jnp.sqrt(max(in_size, 1))
-    return eqx.tree_at(lambda a: (a.weight, a.bias), layer, (weight, jnp.zeros(out_size)))
+    layer = started(lambda key: eqx.nn.Linear(in_size, out_size, key=key), key=key, gain=gain)
+    return eqx.tree_at(lambda a: a.weight, layer, jnp.zeros((out_size, in_size))) if zero else layer

@@ -8,13 +8,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from quincunx.learn.build import register
 from quincunx.learn.networks.resmlp import ResidualMLP
 from quincunx.learn.networks.sets import Events, events_and_mask
+from quincunx.learn.networks.start import fresh_keys, started
 
 
 class GRU(eqx.Module):
     """A sequence (T, in_size), or `{"events", "mask"}` with a mask -> (out_size,), after 1406.1078.
 
-    The last state and the mean state pass through a small residual network. Causal: the state at a time depends on no later time. A masked
-    step leaves the state as it was, so padding, wherever it stands, never matters. Any length T >= 1.
+    The last state and the mean state pass through a small residual network. Causal: the state at a time depends on no
+    later time. A masked step leaves the state as it was, so padding, wherever it stands, never matters. Any length T
+    >= 1.
 
     >>> import jax, jax.numpy as jnp
     >>> GRU(in_size=2, out_size=3, width=8, key=jax.random.key(0))(jnp.ones((5, 2))).shape
@@ -26,11 +28,9 @@ class GRU(eqx.Module):
     in_size: int = eqx.field(static=True)
     out_size: int = eqx.field(static=True)
 
-    def __init__(
-        self, *, in_size: int, out_size: int, key: PRNGKeyArray, width: int = 64, activation: str = "silu"
-    ):
-        k_cell, k_head = jax.random.split(key)
-        self.cell = eqx.nn.GRUCell(in_size, width, key=k_cell)
+    def __init__(self, *, in_size: int, out_size: int, key: PRNGKeyArray, width: int = 64, activation: str = "silu"):
+        k_cell, k_head = fresh_keys(key, 2)
+        self.cell = started(lambda key: eqx.nn.GRUCell(in_size, width, key=key), key=k_cell)
         self.head = ResidualMLP(
             in_size=2 * width, out_size=out_size, width=width, depth=1, activation=activation, key=k_head
         )

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.learn.build import register
 from quincunx.learn.networks.dense import activation, dense
+from quincunx.learn.networks.start import fresh_keys
 
 
 class MLP(eqx.Module):
@@ -38,7 +39,7 @@ class MLP(eqx.Module):
         zero_last: bool = False,
     ):
         sizes = [in_size, *[width] * depth, out_size]
-        keys = jax.random.split(key, depth + 1)
+        keys = fresh_keys(key, depth + 1)
         self.layers = tuple(
             dense(a, b, key=k, zero=zero_last and i == depth, gain=1.0 if i in (0, depth) else 2**0.5)
             for i, (a, b, k) in enumerate(zip(sizes[:-1], sizes[1:], keys, strict=True))

@@ -1,20 +1,21 @@
 """The network of a ratio estimator: (theta, x) -> logit."""
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from quincunx.learn.build import Spec, build, register
 from quincunx.learn.networks.dense import activation, dense
 from quincunx.learn.networks.resmlp import ResidualStack
+from quincunx.learn.networks.start import fresh_keys
 
 
 class Ratio(eqx.Module):
     """(theta (theta_size,), x) -> (): a residual network of both, zero before training, that is ratio one.
 
-    theta and x enter through separate matrices that are summed, so that scoring many theta against one x (as contrastive
-    losses and samplers do) reads x once. An `embedding` (a specification whose network gives `x_size` numbers) may stand
-    before an x that is not a vector. `dropout` acts only when a `key` is given, outside inference mode.
+    theta and x enter through separate matrices that are summed, so that scoring many theta against one x (as
+    contrastive losses and samplers do) reads x once. An `embedding` (a specification whose network gives `x_size`
+    numbers) may stand before an x that is not a vector. `dropout` acts only when a `key` is given, outside inference
+    mode.
 
     >>> import jax, jax.numpy as jnp
     >>> net = Ratio(theta_size=2, x_size=3, width=16, key=jax.random.key(0))
@@ -45,7 +46,7 @@ class Ratio(eqx.Module):
         dropout: float = 0.0,
         embedding: Spec | None = None,
     ):
-        k_embed, k_theta, k_x, k_stack, k_last = jax.random.split(key, 5)
+        k_embed, k_theta, k_x, k_stack, k_last = fresh_keys(key, 5)
         self.embedding = None if embedding is None else build(embedding, key=k_embed)
         self.from_theta = dense(theta_size, width, key=k_theta)
         self.from_x = dense(x_size, width, key=k_x)

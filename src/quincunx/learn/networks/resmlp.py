@@ -6,10 +6,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.learn.build import register
 from quincunx.learn.networks.dense import activation, dense
+from quincunx.learn.networks.start import fresh_keys
 
 
 class ResidualBlock(eqx.Module):
-    """h -> h + W_2 act(W_1 act(LayerNorm(h))), W_2 small at the start, so that a deep stack starts near the identity."""
+    """h -> h + W_2 act(W_1 act(LayerNorm(h))), W_2 small at the start, so that a deep stack starts near the
+    identity."""
 
     norm: eqx.nn.LayerNorm
     first: eqx.nn.Linear
@@ -18,7 +20,7 @@ class ResidualBlock(eqx.Module):
     activation: str = eqx.field(static=True)
 
     def __init__(self, width: int, *, key: PRNGKeyArray, activation: str = "silu", dropout: float = 0.0):
-        k_first, k_second = jax.random.split(key)
+        k_first, k_second = fresh_keys(key, 2)
         self.norm = eqx.nn.LayerNorm(width)
         self.first = dense(width, width, key=k_first, gain=2**0.5)
         self.second = dense(width, width, key=k_second, gain=0.1)
@@ -42,7 +44,7 @@ class ResidualStack(eqx.Module):
     blocks: tuple[ResidualBlock, ...]
 
     def __init__(self, width: int, depth: int, *, key: PRNGKeyArray, activation: str = "silu", dropout: float = 0.0):
-        keys = jax.random.split(key, max(depth, 1))[:depth]
+        keys = fresh_keys(key, max(depth, 1))[:depth]
         self.blocks = tuple(ResidualBlock(width, key=k, activation=activation, dropout=dropout) for k in keys)
 
     def __call__(self, h: Float[Array, " w"], *, key: PRNGKeyArray | None = None) -> Float[Array, " w"]:
@@ -80,7 +82,7 @@ class ResidualMLP(eqx.Module):
         dropout: float = 0.0,
         zero_last: bool = False,
     ):
-        k_first, k_stack, k_last = jax.random.split(key, 3)
+        k_first, k_stack, k_last = fresh_keys(key, 3)
         self.first = dense(in_size, width, key=k_first)
         self.stack = ResidualStack(width, depth, key=k_stack, activation=activation, dropout=dropout)
         self.norm = eqx.nn.LayerNorm(width)

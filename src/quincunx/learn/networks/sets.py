@@ -11,7 +11,8 @@ Events = Float[Array, "n d"] | Mapping[str, Array]
 def events_and_mask(x: Events) -> tuple[Float[Array, "n d"], Bool[Array, " n"]]:
     """Split `{"events": (n, d), "mask": (n,)}`, or a plain (n, d) array with every row present.
 
-    Masked rows become zeros, so that whatever padding holds (not-a-number included) reaches neither values nor gradients.
+    Masked rows become zeros, so that whatever padding holds (not-a-number included) reaches neither values nor
+    gradients.
 
     >>> events, mask = events_and_mask({"events": jnp.array([[1.0], [jnp.nan]]), "mask": jnp.array([True, False])})
     >>> events.tolist()

@@ -13,13 +13,13 @@ from quincunx.learn.ode import base_of_velocity, log_prob_of_velocity, sample_ve
 class VelocityField(eqx.Module):
     """dy/dt = v(t, y, condition) from y(0) ~ N(0, I) to y(1) ~ q(. | condition), as a conditional density (2305.17161).
 
-    `network(t, y, condition)` gives the velocity; if it has `encode` and `at`, the condition is encoded once. `steps` is the number
-    of Runge-Kutta steps for draws and densities.
+    `network(t, y, condition)` gives the velocity; if it has `encode` and `at`, the condition is encoded once. `steps`
+    is the number of Runge-Kutta steps for draws and densities.
 
     >>> import jax, jax.numpy as jnp
     >>> from quincunx.learn.build import build
-    >>> q = build({"kind": "velocity", "network": {"kind": "adaln", "dim": 2, "condition_dim": 1, "width": 8, "depth": 1},
-    ...            "steps": 4}, key=jax.random.key(0))
+    >>> network = {"kind": "adaln", "dim": 2, "condition_dim": 1, "width": 8, "depth": 1}
+    >>> q = build({"kind": "velocity", "network": network, "steps": 4}, key=jax.random.key(0))
     >>> q.sample(jnp.ones(1), key=jax.random.key(1)).shape
     (2,)
     """
