@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # One thread to a process: the cores go to the test workers. The tests of the command line start processes that inherit this.
 ONE_THREAD := OMP_NUM_THREADS=1 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
-.PHONY: help demo test lint pytest slow bench clean
+.PHONY: help demo test lint pytest slow bench docs clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ bench: $(VENV)/.dev  ## ours, the peer, the ratio, the limit
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/two_moons.py
 	$(BIN)/python benchmarks/against_sbi.py
+
+docs: $(VENV)/.core  ## draw the README's picture
+	$(BIN)/python docs/draw.py
 
 clean:  ## remove the environments and everything built
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

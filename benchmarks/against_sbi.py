@@ -70,8 +70,12 @@ def theirs(python: Path, task: str, method: str, budget: int, observations: list
         "output": str(folder / "out.npz"),
     }
     (folder / "job.json").write_text(json.dumps(job))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([python, HERE / "sbi_side.py", folder / "job.json"], check=True, env=clean, stdout=subprocess.DEVNULL)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {
+        "OMP_NUM_THREADS": "1"
+    }
+    subprocess.run(
+        [python, HERE / "sbi_side.py", folder / "job.json"], check=True, env=clean, stdout=subprocess.DEVNULL
+    )
     draws = np.load(folder / "out.npz")["draws"]
     scores = [
         float(c2st(np.asarray(problem.prior.flatten(problem.reference(number, n=10_000))), sample))
@@ -108,8 +112,19 @@ def main() -> int:
         ratio = peer["training"] / mine["cpu_seconds"]["train"]
         good = ratio >= RATIO_LIMIT and mine["c2st_mean"] <= peer["c2st"] + TIE
         broken |= not good
-        row = (task, mine["c2st_mean"], mine["cpu_seconds"]["train"], peer["c2st"], peer["training"], ratio, RATIO_LIMIT)
-        print("{:<24}{:>10.3f}{:>8.1f}{:>10.3f}{:>8.1f}{:>8.1f}{:>7.1f}  {}".format(*row, "ok" if good else "BROKEN"), flush=True)
+        row = (
+            task,
+            mine["c2st_mean"],
+            mine["cpu_seconds"]["train"],
+            peer["c2st"],
+            peer["training"],
+            ratio,
+            RATIO_LIMIT,
+        )
+        print(
+            "{:<24}{:>10.3f}{:>8.1f}{:>10.3f}{:>8.1f}{:>8.1f}{:>7.1f}  {}".format(*row, "ok" if good else "BROKEN"),
+            flush=True,
+        )
     return int(broken)
 
 

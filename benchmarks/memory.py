@@ -27,7 +27,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 def peak(n: int) -> float:
     """GB at the peak of a fresh process that makes n simulations."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM.replace("{n}", str(n))], check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("{n}", str(n))], check=True, stdout=subprocess.PIPE, text=True
+    )
     return float(done.stdout.split()[-1])
 
 

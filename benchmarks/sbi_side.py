@@ -47,7 +47,13 @@ def main(job_path: Path) -> None:
         draws.append(posterior.sample((job["draws"],), x=x_o, show_progress_bars=False).numpy())
         sampling.append(time.process_time() - started)
     np.savez(job["output"], draws=np.stack(draws))
-    cost = {"training": training, "sampling": sampling, "epochs": epochs, "sbi": sbi.__version__, "torch": torch.__version__}
+    cost = {
+        "training": training,
+        "sampling": sampling,
+        "epochs": epochs,
+        "sbi": sbi.__version__,
+        "torch": torch.__version__,
+    }
     Path(job["output"]).with_suffix(".json").write_text(json.dumps(cost))
 
 

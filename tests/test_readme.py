@@ -84,7 +84,9 @@ def test_every_command_runs(command, folder):
         done = shell(f"make -n -C {shlex.quote(str(ROOT))} {shlex.join(arguments)}", folder)
     elif program == "pip":
         # The environment that runs this test was made by installing this tree; here only that it can be resolved.
-        done = shell(f"{shlex.quote(sys.executable)} -m pip {arguments[0]} --dry-run --no-deps {shlex.quote(str(ROOT))}", folder)
+        done = shell(
+            f"{shlex.quote(sys.executable)} -m pip {arguments[0]} --dry-run --no-deps {shlex.quote(str(ROOT))}", folder
+        )
     else:
         if "decay.py" in arguments:
             lines = PYTHON[0].split("\ncounts =")[0]
@@ -99,6 +101,14 @@ def test_every_command_runs(command, folder):
 def test_every_link_leads_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_picture_is_the_one_that_the_package_draws(folder):
+    """Shapes and their number; Matplotlib may place the last digit elsewhere in another version."""
+    done = shell(f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'docs' / 'draw.py'))} loop.svg", folder)
+    assert done.returncode == 0, done.stderr
+    shapes = [re.findall(r"<(\w+)", path.read_text()) for path in (folder / "loop.svg", ROOT / "docs" / "loop.svg")]
+    assert shapes[0] == shapes[1]
 
 
 def test_commands_are_in_the_makefile():

@@ -1,7 +1,7 @@
 """Every way to be refused or warned, by name.
 
-Each message says what was got, what was expected and what to do about it. Nothing here imports anything heavy, so that the
-command line can catch these classes without loading JAX.
+Each message says what was got, what was expected and what to do about it. Nothing here imports anything heavy, so that
+the command line can catch these classes without loading JAX.
 """
 
 __all__ = [
@@ -57,7 +57,7 @@ class ShapeMismatch(QuincunxError):
 
 
 class BatchAxisError(QuincunxError):
-    """A simulator that mixes up its batch axis: wrong leading length, or one simulation's answer depending on its neighbours."""
+    """A simulator that mixes up its batch axis: a wrong length, or an outcome that depends on its neighbours."""
 
 
 class NonFiniteObservation(QuincunxError):

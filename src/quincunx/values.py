@@ -174,7 +174,7 @@ def save(value: Any, path: str | os.PathLike[str]) -> Path:
     if kind is None or not isinstance(value, Value):
         raise UsageError(
             f"got a {type(value).__name__}, which cannot be saved; expected a value with a kind, to_state and "
-            f"from_state"
+            "from_state"
         )
     spec, arrays = value.to_state()
     manifest = {

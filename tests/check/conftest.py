@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+
 from quincunx.check import Trials
 from quincunx.model import Prior, wrap
 
@@ -37,7 +38,9 @@ class StandIn(eqx.Module):
 
     def sample_many(self, n, x, *, key):
         mean, sd = self._moments(x)
-        noise = jax.random.normal(key if not isinstance(key, int) else jax.random.key(key), (len(mean), n, mean.shape[1]))
+        noise = jax.random.normal(
+            key if not isinstance(key, int) else jax.random.key(key), (len(mean), n, mean.shape[1])
+        )
         return {"theta": mean[:, None] + sd * noise}
 
     def log_prob_many(self, theta, x):

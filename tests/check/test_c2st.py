@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from quincunx.check import c2st
 from quincunx.errors import MissingExtra, ShapeMismatch, UsageError
 

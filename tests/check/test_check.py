@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+
 import quincunx as qx
 from quincunx.check import holm, lc2st, predictive_check, sbc, tarp
 from quincunx.check.averaged import averaged_posterior

@@ -3,11 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import beta
+
 import quincunx as qx
 from quincunx.check import conformal, run_trials
 from quincunx.check.conformal import Repair, nonconformity
 from quincunx.errors import TooFewSimulations, UsageError
-from scipy.stats import beta
 
 
 @pytest.mark.parametrize("kind", ["exact", "overconfident", "underconfident", "biased", "prior only"])
@@ -30,7 +31,9 @@ def test_finite_sample_coverage(make_trials, kind, level):
 
 
 def test_an_overconfident_answer_gets_wider_regions(make_trials):
-    thresholds = [conformal(make_trials(k, 0), key=0).threshold(0.8) for k in ("underconfident", "exact", "overconfident")]
+    thresholds = [
+        conformal(make_trials(k, 0), key=0).threshold(0.8) for k in ("underconfident", "exact", "overconfident")
+    ]
     assert thresholds == sorted(thresholds)
     assert thresholds[0] < 0.75 < 0.85 < thresholds[2]
     assert thresholds[1] == pytest.approx(0.8, abs=3.3 * (0.16 / 300) ** 0.5)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from quincunx.check import Trials, hpd_coverage, wilson_interval
 from quincunx.errors import UsageError
 

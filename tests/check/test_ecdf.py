@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from quincunx.check import ecdf_p_value, simultaneous_band
 from quincunx.check.ecdf import evaluation_points, stays_inside
 from quincunx.errors import UsageError
@@ -50,7 +51,9 @@ def test_p_value_agrees_with_the_band():
         ranks = np.floor(100 * rng.uniform(size=300) ** (1 + slope)).astype(int)
         counts = np.array([np.sum(ranks < 100 * z) for z in band.points])
         outside = bool(np.any((counts < band.lower) | (counts > band.upper)))
-        assert outside == (ecdf_p_value(ranks, 99)[1] < 1 - stays_inside(band.lower, band.upper, 300, band.points) + 1e-9)
+        assert outside == (
+            ecdf_p_value(ranks, 99)[1] < 1 - stays_inside(band.lower, band.upper, 300, band.points) + 1e-9
+        )
 
 
 def test_points_divide_the_ranks():

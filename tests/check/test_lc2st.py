@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from quincunx.check import lc2st, lc2st_base
 from quincunx.check.classifier import ClassifierBuilder, first_against_rest
 
@@ -72,7 +73,9 @@ def test_labels_are_kept_and_are_what_they_say():
 def test_minimiser_is_the_log_ratio():
     # the loss at d = log p - log q is below that of its multiples and shifts
     rng = np.random.default_rng(0)
-    points = jnp.asarray(np.stack([1 + rng.normal(size=(20_000, 1)), rng.normal(size=(20_000, 1))], axis=1), jnp.float32)
+    points = jnp.asarray(
+        np.stack([1 + rng.normal(size=(20_000, 1)), rng.normal(size=(20_000, 1))], axis=1), jnp.float32
+    )
 
     member = ClassifierBuilder(points.shape, 2, 2, 1, "observed")(jax.random.key(0))
 

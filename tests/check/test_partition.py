@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from quincunx.check import balance, partition, ratio_checks
 
 

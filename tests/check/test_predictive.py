@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from quincunx.check import predictive_check, tail_areas
 
 

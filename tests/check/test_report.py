@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 import quincunx as qx
 from quincunx.check import Report, TestResult, holm, hpd_coverage, predictive_check, sbc, tarp
 from quincunx.errors import UsageError

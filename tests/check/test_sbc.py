@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+
 from quincunx.check import Trials, sbc
 from quincunx.check.ranks import random_ranks
 from quincunx.check.sbc import bins_for, chi2_p_value
@@ -40,7 +41,9 @@ def test_answering_with_the_prior_passes_where_theory_says_it_must(make_trials, 
     assert nominal(int(np.sum(np.array(p) < 0.05)), 120, 0.05, at_most=True)
 
 
-@pytest.mark.parametrize(("kind", "scale", "shift"), [("overconfident", 0.5**0.5, 0), ("underconfident", 2**0.5, 0), ("biased", 1, 0.45)])
+@pytest.mark.parametrize(
+    ("kind", "scale", "shift"), [("overconfident", 0.5**0.5, 0), ("underconfident", 2**0.5, 0), ("biased", 1, 0.45)]
+)
 def test_effects_are_the_errors_that_were_made(make_trials, kind, scale, shift):
     n = 2000
     effects = sbc(make_trials(kind, 0, n=n), key=0)[0].effects
@@ -54,7 +57,10 @@ def test_ties_are_broken_at_random(nominal):
     alarms = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        theta, draws = rng.integers(0, 3, size=(200, 1)).astype(float), rng.integers(0, 3, size=(200, 49, 1)).astype(float)
+        theta, draws = (
+            rng.integers(0, 3, size=(200, 1)).astype(float),
+            rng.integers(0, 3, size=(200, 49, 1)).astype(float),
+        )
         result = sbc(Trials.of(theta, draws, theta), key=seed)[0]
         alarms += int(result.detail["p_chi2"] < 0.1)
     assert nominal(alarms, 100, 0.1)

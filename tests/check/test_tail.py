@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from quincunx.check.tail import tail_probability
 from scipy.stats import norm, t
+
+from quincunx.check.tail import tail_probability
 
 
 @pytest.mark.parametrize("name", ["normal", "student", "bounded"])

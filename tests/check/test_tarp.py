@@ -3,14 +3,15 @@
 import jax
 import numpy as np
 import pytest
+
 from quincunx.check import Trials, tarp
 from quincunx.check.tarp import data_references
 
 
 def test_false_alarms_are_nominal(make_trials, nominal):
-    p = np.array([tarp(make_trials("exact", seed, n=150, draws=49), key=seed).p_value for seed in range(200)])
-    assert nominal(int(np.sum(p < 0.05)), 200, 0.05)
-    assert nominal(int(np.sum(p < 0.3)), 200, 0.3)
+    p = np.array([tarp(make_trials("exact", seed, n=150, draws=49), key=seed).p_value for seed in range(100)])
+    assert nominal(int(np.sum(p < 0.05)), 100, 0.05)
+    assert nominal(int(np.sum(p < 0.3)), 100, 0.3)
 
 
 @pytest.mark.parametrize("kind", ["overconfident", "underconfident", "prior only"])

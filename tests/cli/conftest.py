@@ -60,6 +60,8 @@ def experiment(tmp_path_factory) -> Path:
 def finished(experiment) -> Path:
     """The directory of a finished run."""
     out = experiment / "finished"
-    done = quincunx("infer", experiment / "line.py", "--data", experiment / "volts.csv", "--out", out, *QUICK, "--seed", 7)
+    done = quincunx(
+        "infer", experiment / "line.py", "--data", experiment / "volts.csv", "--out", out, *QUICK, "--seed", 7
+    )
     assert done.exit_code == 0, done.err
     return out

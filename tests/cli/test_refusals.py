@@ -110,7 +110,16 @@ def test_an_error_for_machines_is_json(experiment, tmp_path):
 
 def test_resuming_with_other_options_is_refused(experiment, finished):
     done = quincunx(
-        "infer", experiment / "line.py", "--data", experiment / "volts.csv", "--out", finished, *QUICK, "--seed", 8, "--resume"
+        "infer",
+        experiment / "line.py",
+        "--data",
+        experiment / "volts.csv",
+        "--out",
+        finished,
+        *QUICK,
+        "--seed",
+        8,
+        "--resume",
     )
     assert done.exit_code == 2 and "seed was 7 and is now 8" in done.err
 

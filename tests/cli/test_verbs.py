@@ -50,7 +50,16 @@ def test_provenance_says_how_it_was_made(finished):
 def test_the_same_seed_gives_the_same_draws(experiment, finished, tmp_path):
     again = tmp_path / "again"
     done = quincunx(
-        "infer", experiment / "line.py", "--data", experiment / "volts.csv", "--out", again, *QUICK, "--seed", 7, "--json"
+        "infer",
+        experiment / "line.py",
+        "--data",
+        experiment / "volts.csv",
+        "--out",
+        again,
+        *QUICK,
+        "--seed",
+        7,
+        "--json",
     )
     assert (again / "draws.csv").read_text() == (finished / "draws.csv").read_text()
     summary = done.json["summary"]

@@ -13,7 +13,7 @@ from quincunx.errors import NameMismatch, ShapeMismatch
 from quincunx.infer.run import Run
 from quincunx.infer.summary import Summary
 from quincunx.lab import from_run, render_report
-from quincunx.lab.report.compose import _Table
+from quincunx.lab.report.columns import Columns
 from quincunx.lab.report.provenance import fingerprint, surroundings
 from quincunx.model import Outcome, Prior
 from quincunx.run import Simulations
@@ -56,7 +56,8 @@ def report_of(observed: np.ndarray) -> Report:
             TestResult("sbc: beta", "Uniform?", 0.4, 0.1, 200, {"bias in sd": 0.02}, detail=uniform),
             TestResult("coverage", "Covers?", 1e-6, -0.1, 200, {"sd inflation": 0.8}, "overconfident",
                        {"levels": levels, "coverage": levels**2}),
-            TestResult("posterior predictive", "Alike?", 0.9, 1.0, 200, detail={"observed": observed, "replicates": replicates}),
+            TestResult("posterior predictive", "Alike?", 0.9, 1.0, 200,
+                       detail={"observed": observed, "replicates": replicates}),
         ),
         simulated=200, draws=99, seed=(0, 2), warnings=("Few simulations.",),
     )  # fmt: skip
@@ -127,11 +128,11 @@ def test_named_observables_become_rows_and_nothing_else_is_needed():
 
 def test_misfits_are_refused():
     with pytest.raises(NameMismatch, match="gamma"):
-        _Table(PRIOR, None, {}).of({"beta": np.zeros(3)}, "reference")
+        Columns(PRIOR, None, {}).of({"beta": np.zeros(3)}, "reference")
     with pytest.raises(NameMismatch, match="beta"):
-        _Table(PRIOR, lambda theta: {"beta": theta["gamma"]}, {})
+        Columns(PRIOR, lambda theta: {"beta": theta["gamma"]}, {})
     with pytest.raises(ShapeMismatch, match="one number each"):
-        _Table(PRIOR, lambda theta: {"both": jnp.stack([theta["beta"], theta["gamma"]])}, {})
+        Columns(PRIOR, lambda theta: {"both": jnp.stack([theta["beta"], theta["gamma"]])}, {})
 
 
 def test_provenance_names_no_folder_and_fingerprints_tell_contents_apart():

@@ -12,7 +12,6 @@ from quincunx import plot
 from quincunx.errors import UsageError
 from quincunx.lab import CheckRow, ComparisonRow, ParameterRow, Picture, ReportContent, render_report, write_report
 from quincunx.lab.report.pictures import embed
-from quincunx.lab.report.thinning import kept_vertices, thin_path
 
 EVIL = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)>\"'&"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -68,7 +67,8 @@ def content() -> ReportContent:
             "Posterior": Picture(plot.corner(draws, ["beta", "gamma"]), "Regions.", "Two Gaussians.", "posterior"),
             "Loss": Picture(plot.losses(draws[:20, :1], draws[:20, 1:]), "Falls.", "Two curves.", "training"),
         },
-        checks=[CheckRow("sbc: beta", "pass", 0.1, 0.4, 1.0), CheckRow("coverage", "fail", -0.1, 1e-9, 1e-8, "overconfident", "Covers?")],
+        checks=[CheckRow("sbc: beta", "pass", 0.1, 0.4, 1.0),
+                CheckRow("coverage", "fail", -0.1, 1e-9, 1e-8, "overconfident", "Covers?")],
         comparison=[ComparisonRow("beta", 1.73, 0.05, 1.74, 0.05)],
         comparison_name="long MCMC",
         simulations={"simulations": 10_000},
@@ -128,7 +128,8 @@ def test_text_of_others_cannot_become_markup(content):
         title=EVIL, question=EVIL, summary=EVIL, data_note=EVIL, warnings=[EVIL], posterior_note=EVIL, checks_note=EVIL,
         comparison_note=EVIL, comparison_name=EVIL, command=EVIL, data={EVIL: np.array([EVIL])}, design={EVIL: EVIL},
         posterior=[ParameterRow(EVIL, EVIL, 1.0, 0.1, (0.9, 1.1), (0.8, 1.2))],
-        checks=[CheckRow(EVIL, "warn", effect=EVIL, question=EVIL)], comparison=[ComparisonRow(EVIL, 1.0, 0.1, 1.0, 0.1)],
+        checks=[CheckRow(EVIL, "warn", effect=EVIL, question=EVIL)],
+        comparison=[ComparisonRow(EVIL, 1.0, 0.1, 1.0, 0.1)],
         simulations={EVIL: {EVIL: [EVIL]}}, training={EVIL: EVIL}, provenance={EVIL: EVIL},
         pictures={EVIL: Picture(Figure(figsize=(1, 1)), EVIL, EVIL, "posterior")},
     )  # fmt: skip
@@ -180,19 +181,6 @@ def test_twelve_parameters_make_a_page_well_below_five_megabytes():
     draws = np.random.default_rng(1).normal(size=(1500, 12)) @ np.random.default_rng(2).normal(size=(12, 12))
     picture = Picture(plot.corner(draws, [f"p{i}" for i in range(12)]), "All.", "All.", "posterior")
     assert len(render_report(ReportContent(title="Twelve", pictures={"Corner": picture}))) < 1_500_000
-
-
-def test_thinning_moves_no_line_by_more_than_the_eye_sees():
-    t = np.linspace(0, 6, 2000)
-    points = np.column_stack([50 * t, 40 * np.sin(t)])
-    kept = kept_vertices(points, 0.1)
-    assert kept.sum() < 100
-    redrawn = np.interp(points[:, 0], points[kept, 0], points[kept, 1])
-    # The tolerance is across the line, whose slope is at most 0.8.
-    assert np.abs(redrawn - points[:, 1]).max() <= 0.1 * np.hypot(1, 0.8)
-    spike = np.array([[0, 0], [10, 0], [3, 0]], dtype=float)
-    assert kept_vertices(spike).all(), "a line that turns back keeps its end"
-    assert thin_path("M 0 0 Q 1 1 2 0 L 3 0 z") == "M0 0Q1 1 2 0L3 0z"
 
 
 def test_an_empty_report_says_that_nothing_was_checked():

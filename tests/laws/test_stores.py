@@ -61,7 +61,11 @@ def test_every_kind_says_where_it_lives():
         for kind in re.findall(r'^@register\("([\w-]+)"\)\n(?:@.*\n)*class', path.read_text(), re.MULTILINE):
             found[kind] = module
     # networks are built from specifications, not loaded: their registry is another
-    values = {kind: module for kind, module in found.items() if not module.startswith(("quincunx.learn.networks", "quincunx.learn.flows"))}
+    values = {
+        kind: module
+        for kind, module in found.items()
+        if not module.startswith(("quincunx.learn.networks", "quincunx.learn.flows"))
+    }
     assert values == quincunx.values._HOMES
 
 

@@ -172,5 +172,5 @@ def test_a_batch_of_the_wrong_length_is_refused(rows):
 
 @pytest.mark.parametrize("function", [float, np.sin], ids=["float", "numpy"])
 def test_plain_python_inside_a_jax_function_is_explained(function):
-    with pytest.raises(SimulatorError, match="jax.numpy"):
+    with pytest.raises(SimulatorError, match=r"jax\.numpy"):
         _ = wrap(lambda theta, *, key: function(theta["mu"]), PRIOR).outcome

@@ -1,4 +1,4 @@
-"""Every transform through the same laws: inverse undoes forward, the log-determinant is the Jacobian's, no point leaves."""
+"""Every transform through the same laws: inverse undoes forward, log_det is the Jacobian's, no point leaves."""
 
 import jax
 import jax.numpy as jnp

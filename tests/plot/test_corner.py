@@ -99,7 +99,8 @@ def test_degenerate_draws_still_draw():
 def test_misfits_are_refused_by_name():
     draws = normal(100, 2)
     for wrong in (
-        {"names": ["a"]}, {"bounds": [(0.0, 1.0)]}, {"prior": normal(100, 3)}, {"truth": np.zeros(3)}, {"reference": normal(100, 1)},
+        {"names": ["a"]}, {"bounds": [(0.0, 1.0)]}, {"prior": normal(100, 3)}, {"truth": np.zeros(3)},
+        {"reference": normal(100, 1)},
     ):  # fmt: skip
         arguments = {"names": ["a", "b"]} | wrong
         with pytest.raises(ShapeMismatch, match=next(iter(wrong))):

@@ -29,7 +29,7 @@ CALLS = {
 
 
 def test_every_public_picture_is_in_this_table():
-    assert set(CALLS) == {name for name in plot.__all__ if name != "central_band"}
+    assert set(CALLS) == set(plot.__all__) - {"central_band", "colour_rules", "inline_svg", "save_svg"}
 
 
 @pytest.mark.parametrize("name", CALLS)

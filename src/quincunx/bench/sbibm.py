@@ -61,7 +61,12 @@ def measure(
 
     started = time.process_time()
     posterior = infer(
-        problem.simulator, problem.observation(observations[0]), method=method, sims=sims, key=seed + 1, progress=progress
+        problem.simulator,
+        problem.observation(observations[0]),
+        method=method,
+        sims=sims,
+        key=seed + 1,
+        progress=progress,
     )
     training = time.process_time() - started
 

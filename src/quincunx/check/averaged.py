@@ -16,8 +16,8 @@ def exchange_energy(
 ) -> tuple[float, Float[np.ndarray, " permutations"]]:
     """The energy distance between points[:, 0] and the rest, and its values when another member of each row is taken for the first.
 
-    E = 2 E|A - B| - E|A - A'| - E|B - B'|. The members of a row are exchangeable if q is the posterior, so that the null is exact
-    although they share their x.
+    E = 2 E|A - B| - E|A - A'| - E|B - B'|. The members of a row are exchangeable if q is the posterior, so that the
+    null is exact although they share their x.
     """
     n, k, _ = points.shape
     distances = cdist(points.reshape(n * k, -1), points.reshape(n * k, -1))
@@ -34,8 +34,9 @@ def averaged_posterior(
 ) -> TestResult:
     """Is the data-averaged posterior, integral q(theta | x) p(x) dx, the prior?
 
-    The energy distance between the true parameters and `each` draws of every trial, in unconstrained space scaled by the prior's spread; the null
-    exchanges the truth with a draw of the same trial. Catches leakage and bias that does not average out; q = p(theta) passes by construction.
+    The energy distance between the true parameters and `each` draws of every trial, in unconstrained space scaled by
+    the prior's spread; the null exchanges the truth with a draw of the same trial. Catches leakage and bias that does
+    not average out; q = p(theta) passes by construction.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)

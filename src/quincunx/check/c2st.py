@@ -18,8 +18,8 @@ def c2st(
     """Cross-validated accuracy of telling `reference` from `approximate` draws: 1/2 is perfect agreement, 1 is none.
 
     Both sets are scaled by the mean and standard deviation (ddof = 1) of `reference`; the classifier is scikit-learn's
-    MLPClassifier, relu, two layers of 10 D units, adam, at most 10,000 iterations; five shuffled folds (2101.04653). `folds_used` < 5 trains on the
-    first folds only: the same estimand with more noise, for a cheaper run.
+    MLPClassifier, relu, two layers of 10 D units, adam, at most 10,000 iterations; five shuffled folds (2101.04653).
+    `folds_used` < 5 trains on the first folds only: the same estimand with more noise, for a cheaper run.
 
     Raises:
         MissingExtra: without scikit-learn (the extra `bench`).

@@ -52,13 +52,14 @@ def check(
 ) -> Report:
     """Is the posterior right? Fresh simulations are sent through the same estimator, and the observation through the model.
 
-    `n` simulations from the prior with `draws` draws of q(theta | x) each serve all calibration tests (or `sims`, which must
-    not have been trained on); as many more, from the posterior, are compared with the observation if there is one. An
-    observation that is a set of k events is checked with sets of k events. `tests` is "default" or names out of `DEFAULT`; those that need what the
-    answer does not have (a density, a ratio, an observation, a simulator) are left out. `log_likelihood` is explained at `run_trials`.
-    draws + 1 should have many divisors: 99, 199, 999.
+    `n` simulations from the prior with `draws` draws of q(theta | x) each serve all calibration tests (or `sims`, which
+    must not have been trained on); as many more, from the posterior, are compared with the observation if there is one.
+    An observation that is a set of k events is checked with sets of k events. `tests` is "default" or names out of
+    `DEFAULT`; those that need what the answer does not have (a density, a ratio, an observation, a simulator) are left
+    out. `log_likelihood` is explained at `run_trials`. draws + 1 should have many divisors: 99, 199, 999.
 
-    The whole report is corrected for the number of its tests (`Report.adjusted`): an exact posterior fails in at most one report of a hundred.
+    The whole report is corrected for the number of its tests (`Report.adjusted`): an exact posterior fails in at most
+    one report of a hundred.
 
     Raises:
         UsageError: for an unknown test, or with neither a simulator nor simulations.
@@ -95,7 +96,7 @@ def check(
         results += ratio_results(posterior, trials, key=k_ratio)
     suspect = getattr(posterior, "misspecification", None)
     if "misspecification" in chosen and suspect is not None:
-        results.append(misspecification(suspect, len(posterior.estimator.familiarity.distances)))
+        results.append(misspecification(suspect))
     if observed is not None and "prior predictive" in chosen:
         results.append(predictive_check(trials.x, observed, name="prior predictive"))
     if observed is not None and simulator is not None and "posterior predictive" in chosen:
@@ -139,9 +140,10 @@ def observation_of(posterior: Any, simulator: Any, sims: Simulations | None) -> 
 def ratio_results(posterior: Any, trials: Trials, *, key: PRNGKeyArray, m: int = 500) -> tuple[TestResult, ...]:
     """The partition checks and the balance of an answer that rests on p(x | theta) / p(x); nothing for any other.
 
-    Ratios known up to a factor of x, and those that include the chance of a failed simulation, are not normalised to one.
+    Ratios known up to a factor of x, and those that include the chance of a failed simulation, are not normalised to
+    one. A partition check that too few effective terms carry is left out; the balance always decides.
     """
-    estimator = getattr(posterior, "estimator", None)
+    estimator: Any = getattr(posterior, "estimator", None)
     if getattr(estimator, "term", "") != "ratio" or estimator.failures is not None:
         return ()
     prior, settings = posterior.prior, {} if trials.design is None else {"design": trials.design}
@@ -150,17 +152,18 @@ def ratio_results(posterior: Any, trials: Trials, *, key: PRNGKeyArray, m: int =
     def log_ratio(theta, x):
         return np.asarray(estimator.log_likelihood(prior.unflatten(jnp.asarray(theta, jnp.float32)), x, **settings), float)
 
-    return ratio_checks(log_ratio, trials.truth, trials.outcomes, np.asarray(fresh, float))
+    results = ratio_checks(log_ratio, trials.truth, trials.outcomes, np.asarray(fresh, float))
+    return tuple(result for result in results if not np.isnan(result.p_value))
 
 
-def misspecification(found: Any, n: int) -> TestResult:
+def misspecification(found: Any) -> TestResult:
     """The estimator's own test of its observation against the simulations it was trained on, as a result of the report."""
     return TestResult(
         name="misspecification",
         question="Is the observation like what was simulated for training?",
         p_value=min(float(found.p_value), 0.0 if found.beyond else 1.0),
         statistic=float(found.deviations),
-        n=n,
+        n=1,
         effects={"farthest column in robust sd": float(found.deviations)},
         note=f"farthest: {found.worst}",
     )

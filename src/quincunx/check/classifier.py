@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from quincunx.learn import Fit, FitSettings, fit
+from quincunx.learn.fit import Fit, FitSettings, fit
 
 Labels = Literal["observed", "exchanged", "normal"]
 
@@ -17,9 +17,10 @@ Labels = Literal["observed", "exchanged", "normal"]
 class LabelledClassifier(eqx.Module):
     """A network d(theta, x) with its own way of deciding which point of each row counts as the truth.
 
-    "observed": the first. "exchanged": one chosen at random, row by row - a label permutation inside rows, exact because the
-    points of a row are exchangeable under an exact posterior and share their x. "normal": a standard normal vector in the
-    place of the first, for base coordinates, which must be N(0, I). A member keeps its labels through all epochs.
+    "observed": the first. "exchanged": one chosen at random, row by row - a label permutation inside rows, exact
+    because the points of a row are exchangeable under an exact posterior and share their x. "normal": a standard normal
+    vector in the place of the first, for base coordinates, which must be N(0, I). A member keeps its labels through all
+    epochs.
     """
 
     weights: list[Float[Array, "out in"]]

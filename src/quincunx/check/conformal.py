@@ -19,8 +19,8 @@ def nonconformity(
 ) -> Float[np.ndarray, " n"]:
     """How far out a point lies under q(. | x), given L draws: its highest-density level, continued beyond the last draw.
 
-    The level c in (0, 1) of `hpd_levels`; for a point less dense than every draw, 1 + (min log q of the draws - log q) / spread of
-    log q, so that an overconfident answer can still be repaired by a finite region.
+    The level c in (0, 1) of `hpd_levels`; for a point less dense than every draw, 1 + (min log q of the draws - log q)
+    / spread of log q, so that an overconfident answer can still be repaired by a finite region.
     """
     k_ties, k_jitter = jax.random.split(key)
     count = log_q_draws.shape[1]
@@ -36,9 +36,9 @@ def nonconformity(
 class Repair(eqx.Module):
     """Calibration scores of an estimator on simulations that it was not trained on.
 
-    For a wanted coverage 1 - alpha, the threshold is the ceil((N + 1)(1 - alpha))-th smallest of the N scores; the region of all theta
-    with a score below it covers the truth with probability at least 1 - alpha over new (theta, x) and the calibration set, for
-    any estimator and any N >= alpha / (1 - alpha).
+    For a wanted coverage 1 - alpha, the threshold is the ceil((N + 1)(1 - alpha))-th smallest of the N scores; the
+    region of all theta with a score below it covers the truth with probability at least 1 - alpha over new (theta, x)
+    and the calibration set, for any estimator and any N >= alpha / (1 - alpha).
     """
 
     kind: ClassVar[str] = "repair"

@@ -38,7 +38,8 @@ def hpd_levels(
 ) -> Float[np.ndarray, " N"]:
     """The mass of the smallest highest-density region that holds each truth, c_i in (0, 1).
 
-    c_i = (#{log q(theta_il | x_i) > log q(theta_i | x_i)} + ties at random + U) / (L + 1): exactly U(0, 1) if q is the posterior.
+    c_i = (#{log q(theta_il | x_i) > log q(theta_i | x_i)} + ties at random + U) / (L + 1): exactly U(0, 1) if q is the
+    posterior.
     """
     k_ties, k_jitter = jax.random.split(key)
     count = log_q_draws.shape[1]
@@ -63,9 +64,10 @@ def equivalent_inflation(mean_level: float, dim: int) -> float:
 def hpd_coverage(trials: Trials, *, key: int | PRNGKeyArray) -> TestResult:
     """Expected coverage of highest-density regions, ECP(alpha) = P(c <= alpha) against alpha.
 
-    The statistic is the area between curve and diagonal, integral (ECP - alpha) dalpha = 1/2 - mean(c): negative is overconfident. For
-    an exact posterior mean(c) has mean 1/2 and variance 1 / (12 N), which gives p. Effects: the largest deviation of the curve, and
-    the `equivalent_inflation` of the standard deviations. `detail` holds levels, coverage and its Wilson intervals.
+    The statistic is the area between curve and diagonal, integral (ECP - alpha) dalpha = 1/2 - mean(c): negative is
+    overconfident. For an exact posterior mean(c) has mean 1/2 and variance 1 / (12 N), which gives p. Effects: the
+    largest deviation of the curve, and the `equivalent_inflation` of the standard deviations. `detail` holds levels,
+    coverage and its Wilson intervals.
 
     Raises:
         UsageError: if the estimator has no density; use `tarp`, which needs draws only.

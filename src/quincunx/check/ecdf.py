@@ -17,8 +17,8 @@ MOST_POINTS = 100
 class EcdfBand:
     """A simultaneous band for the ECDF of n uniform ranks: all of it stays inside with probability `level`.
 
-    `points` (K,) are the fractions at which it is looked at, `lower` and `upper` (K,) the counts allowed there, `gamma` the
-    level of the pointwise intervals that makes the simultaneous one come out right.
+    `points` (K,) are the fractions at which it is looked at, `lower` and `upper` (K,) the counts allowed there, `gamma`
+    the level of the pointwise intervals that makes the simultaneous one come out right.
     """
 
     points: Float[np.ndarray, " K"]
@@ -32,7 +32,8 @@ class EcdfBand:
 def evaluation_points(draws: int) -> Float[np.ndarray, " K"]:
     """The fractions z at which the ECDF of ranks among `draws` draws is looked at: multiples of 1 / (draws + 1), at most 100.
 
-    At these points the count of ranks below z (draws + 1) is exactly Binomial(n, z) for an exact posterior, discrete or not.
+    At these points the count of ranks below z (draws + 1) is exactly Binomial(n, z) for an exact posterior, discrete or
+    not.
 
     >>> len(evaluation_points(99)), len(evaluation_points(999))
     (99, 99)
@@ -48,8 +49,8 @@ def evaluation_points(draws: int) -> Float[np.ndarray, " K"]:
 def stays_inside(lower: Int[np.ndarray, " K"], upper: Int[np.ndarray, " K"], n: int, points: Float[np.ndarray, " K"]) -> float:
     """The probability that n uniform values have lower_k <= #{values < z_k} <= upper_k at every k, exactly.
 
-    The counts are a Markov chain, C_k | C_{k-1} = c ~ c + Binomial(n - c, (z_k - z_{k-1}) / (1 - z_{k-1})); the recursion
-    keeps only the states inside the band (2103.10522, section 2.2).
+    The counts are a Markov chain, C_k | C_{k-1} = c ~ c + Binomial(n - c, (z_k - z_{k-1}) / (1 - z_{k-1})); the
+    recursion keeps only the states inside the band (2103.10522, section 2.2).
 
     >>> import numpy as np
     >>> round(stays_inside(np.array([1]), np.array([1]), 2, np.array([0.5])), 6)

@@ -28,12 +28,13 @@ def lc2st(
 ) -> TestResult:
     """L-C2ST (2306.03580) with label permutations: statistic mean (d(theta, x_o) - 1/2)^2 over draws of q(. | x_o).
 
-    d is the probability, by a small network trained on the trials, that (theta, x) is a simulated pair and not (draw, x).
-    `x_o` is the observation in the columns of `trials.x`, `draws_o` draws of q(. | x_o) in unconstrained space; without them the statistic
-    is averaged over the trials (a global test). `nulls` networks are trained, in one compiled call, with labels exchanged inside trials, and as
-    many with the observed labels, whose statistics are averaged; p = (1 + #{null >= observed}) / (1 + nulls), refined by a
-    Pareto tail where nearly all lie below (`detail["p_counted"]` has the plain count). The networks see the data's columns
-    and theta in units of the answer's own mean and spread for that x.
+    d is the probability, by a small network trained on the trials, that (theta, x) is a simulated pair and not (draw,
+    x). `x_o` is the observation in the columns of `trials.x`, `draws_o` draws of q(. | x_o) in unconstrained space;
+    without them the statistic is averaged over the trials (a global test). `nulls` networks are trained, in one
+    compiled call, with labels exchanged inside trials, and as many with the observed labels, whose statistics are
+    averaged; p = (1 + #{null >= observed}) / (1 + nulls), refined by a Pareto tail where nearly all lie below
+    (`detail["p_counted"]` has the plain count). The networks see the data's columns and theta in units of the answer's
+    own mean and spread for that x.
     """
     return _local_test(trials.position_truth, trials.position_draws, trials.x, x_o, draws_o, "lc2st", "exchanged", nulls, epochs, key)
 
@@ -49,7 +50,8 @@ def lc2st_base(
 ) -> TestResult:
     """L-C2ST for normalising flows: z_i = f^{-1}(theta_i; x_i) against N(0, I) at x_o.
 
-    Under an exact flow z is standard normal and independent of x, so that the null networks know nothing of the answer or of x_o.
+    Under an exact flow z is standard normal and independent of x, so that the null networks know nothing of the answer
+    or of x_o.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)

@@ -19,8 +19,10 @@ def partition(
     """Check E_{p(theta)} r(x, theta) = 1 for each x (rows x, columns theta; `over="x"` for E_{p(x)} r = 1, rows theta).
 
     Row by row it gives the Monte Carlo mean of r and its standard error. The p-value is Student's t, against 1, for the
-    mean of the rows' means if every row has its own columns, of the columns' means if all rows share them (`shared`). r has heavy tails when the data say much: rows with an effective number of terms
-    (sum r)^2 / sum r^2 below 30 are left out of the test, and p is NaN if fewer than 20 rows remain. NRE-B leaves a factor c(x) free and fails this check by design.
+    mean of the rows' means if every row has its own columns, of the columns' means if all rows share them (`shared`). r
+    has heavy tails when the data say much: rows with an effective number of terms (sum r)^2 / sum r^2 below 30 are left
+    out of the test, and p is NaN if fewer than 20 rows remain. NRE-B leaves a factor c(x) free and fails this check by
+    design.
 
     >>> import numpy as np
     >>> z = np.random.default_rng(0).normal(size=(200, 1000))
@@ -28,7 +30,7 @@ def partition(
     ('pass', 'fail')
     """
     log_ratio = np.asarray(log_ratio, float)
-    rows, terms = log_ratio.shape
+    terms = log_ratio.shape[1]
     ratio = np.exp(np.clip(log_ratio, -700.0, 700.0))
     mean = ratio.mean(axis=1)
     error = ratio.std(axis=1, ddof=1) / np.sqrt(terms)
@@ -63,8 +65,8 @@ def partition(
 def balance(joint: Float[np.ndarray, " N"], marginal: Float[np.ndarray, "N M"]) -> TestResult:
     """The bounded form of the same law: E_joint[1 / (1 + r)] = E_marginal[r / (1 + r)].
 
-    `joint` is log r of the N pairs, `marginal` log r of each x with M draws of the prior. The law holds for the exact ratio
-    whatever its tails; p is Student's t for the mean over x of the difference (2208.13624 trains for it).
+    `joint` is log r of the N pairs, `marginal` log r of each x with M draws of the prior. The law holds for the exact
+    ratio whatever its tails; p is Student's t for the mean over x of the difference (2208.13624 trains for it).
 
     >>> import numpy as np
     >>> z = np.random.default_rng(0).normal(size=(4000, 2))
@@ -97,8 +99,8 @@ def ratio_checks(
 ) -> tuple[TestResult, TestResult, TestResult]:
     """Both partition checks and the balance of a ratio estimator, on N simulated pairs and M fresh prior draws for each.
 
-    `log_ratio(theta (N, M, D), x (N, ...))` -> (N, M). Over theta every x has its own draws; over x the first `most` fresh
-    thetas all see the same N outcomes.
+    `log_ratio(theta (N, M, D), x (N, ...))` -> (N, M). Over theta every x has its own draws; over x the first `most`
+    fresh thetas all see the same N outcomes.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)

@@ -35,9 +35,10 @@ def predictive_check(
 ) -> TestResult:
     """Compare an observation with replicates of it, all together and column by column.
 
-    Two statistics of the robustly scaled data, each against its own value for every replicate in the place of the observation: the energy
-    term mean_j |x - x_j| and the most extreme column; p = 2 min of the two, at most 1. Drawn from the prior, replicates make p exact;
-    drawn from the posterior, which has seen the observation, p is conservative. Effects: the farthest column in robust standard deviations and its tail area.
+    Two statistics of the robustly scaled data, each against its own value for every replicate in the place of the
+    observation: the energy term mean_j |x - x_j| and the most extreme column; p = 2 min of the two, at most 1. Drawn
+    from the prior, replicates make p exact; drawn from the posterior, which has seen the observation, p is
+    conservative. Effects: the farthest column in robust standard deviations and its tail area.
 
     >>> import numpy as np
     >>> rep = np.random.default_rng(0).normal(size=(300, 2))

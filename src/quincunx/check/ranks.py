@@ -11,7 +11,8 @@ def random_ranks(
 ) -> Int[np.ndarray, " n"]:
     """The rank of each truth among its own L draws, in {0, ..., L}: #{draws < truth} plus a uniform share of those equal to it.
 
-    Uniform whenever truth and draws are exchangeable, whether or not they are continuous. NaN draws count as below everything.
+    Uniform whenever truth and draws are exchangeable, whether or not they are continuous. NaN draws count as below
+    everything.
 
     >>> import jax, numpy as np
     >>> random_ranks(np.array([0.5, 2.0]), np.array([[0.0, 1.0], [0.0, 1.0]]), key=jax.random.key(0)).tolist()
@@ -40,8 +41,8 @@ def jittered(ranks: Int[np.ndarray, " n"], draws: int, *, key: PRNGKeyArray) -> 
 def rank_effects(ranks: Int[np.ndarray, " n"], draws: int) -> dict[str, float]:
     """How wrong a one-dimensional posterior is, as a bias and an inflation.
 
-    With z = Phi^{-1}((rank + 1/2) / (L + 1)), a Gaussian answer displaced by b and wider by a factor s has
-    z ~ N(-b / sd_q, 1 / s^2), so the bias is -mean(z) in units of the answer's standard deviation and the inflation of the
+    With z = Phi^{-1}((rank + 1/2) / (L + 1)), a Gaussian answer displaced by b and wider by a factor s has z ~ N(-b /
+    sd_q, 1 / s^2), so the bias is -mean(z) in units of the answer's standard deviation and the inflation of the
     standard deviation is 1 / sd(z), corrected for what uniform ranks give.
 
     >>> import numpy as np

@@ -21,10 +21,11 @@ _ORDER = {"fail": 0, "warn": 1, "pass": 2}
 class Report(eqx.Module):
     """The verdict on an answer: every test, corrected for their number.
 
-    `adjusted` are Holm's p-values over all tests; below 0.01 a test fails, below 0.05 it warns, so an exact answer fails in at most one report of a
-    hundred and warns in at most five, however the tests depend on each other. `simulated` counts the simulations made for the checks, `failed`
-    those that gave nothing finite and were left out, in the same way as in training; `draws` of the answer were taken for each; `seed` is the key's words.
-    `warnings` are sentences to read first.
+    `adjusted` are Holm's p-values over all tests; below 0.01 a test fails, below 0.05 it warns, so an exact answer
+    fails in at most one report of a hundred and warns in at most five, however the tests depend on each other.
+    `simulated` counts the simulations made for the checks, `failed` those that gave nothing finite and were left out,
+    in the same way as in training; `draws` of the answer were taken for each; `seed` is the key's words. `warnings` are
+    sentences to read first.
 
     >>> from quincunx.check.result import TestResult
     >>> report = Report((TestResult("a", "Right?", 0.5, 0.0, 300), TestResult("b", "Sure?", 0.001, 0.0, 300)))

@@ -31,9 +31,9 @@ def status_of(p_value: float) -> Status:
 class TestResult:
     """One diagnostic's answer.
 
-    `p_value` is the probability, were the estimator exact, of a `statistic` at least this extreme. `effects` are the sizes of
-    the discrepancy in words a scientist can act on (an equivalent inflation of the standard deviation, a bias in standard
-    deviations, ...). `detail` keeps the arrays that a plot needs.
+    `p_value` is the probability, were the estimator exact, of a `statistic` at least this extreme. `effects` are the
+    sizes of the discrepancy in words a scientist can act on (an equivalent inflation of the standard deviation, a bias
+    in standard deviations, ...). `detail` keeps the arrays that a plot needs.
 
     >>> TestResult(name="sbc: mu", question="Is mu ranked uniformly?", p_value=0.004, statistic=0.001, n=300).status
     'fail'

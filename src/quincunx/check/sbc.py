@@ -74,8 +74,8 @@ def sbc(trials: Trials, *, key: int | PRNGKeyArray) -> tuple[TestResult, ...]:
     """Simulation-based calibration (1804.06788) of every parameter, and of log q(theta | x) and log p(x | theta) where known.
 
     For theta_i ~ p(theta), x_i ~ p(x | theta_i) and theta_il ~ q(theta | x_i) the rank of f(theta_i, x_i) among the
-    f(theta_il, x_i) is uniform for every f if q is the posterior. The answer q = p(theta) passes for every f that ignores the data; log p(x | theta) catches it
-    (2211.02383).
+    f(theta_il, x_i) is uniform for every f if q is the posterior. The answer q = p(theta) passes for every f that
+    ignores the data; log p(x | theta) catches it (2211.02383).
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)

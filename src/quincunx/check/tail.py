@@ -7,9 +7,10 @@ from jaxtyping import Float
 def tail_probability(statistic: float, null: Float[np.ndarray, " m"]) -> float:
     """The upper-tail p-value of a statistic given m draws from its null distribution.
 
-    p = (1 + #{null >= statistic}) / (1 + m); where fewer than ten replicates reach the statistic, the tail above the top
-    quarter of them (at most 250) is extrapolated by a generalised Pareto law, p = (k / m) (1 + xi (s - u) / sigma)^(-1/xi) (Knijnenburg et al. 2009,
-    doi:10.1093/bioinformatics/btp211), so that an observation fifty standard deviations away is not reported as p = 1 / (1 + m).
+    p = (1 + #{null >= statistic}) / (1 + m); where fewer than ten replicates reach the statistic, the tail above the
+    top quarter of them (at most 250) is extrapolated by a generalised Pareto law, p = (k / m) (1 + xi (s - u) /
+    sigma)^(-1/xi) (Knijnenburg et al. 2009, doi:10.1093/bioinformatics/btp211), so that an observation fifty standard
+    deviations away is not reported as p = 1 / (1 + m).
 
     >>> import numpy as np
     >>> null = np.random.default_rng(0).exponential(size=999)

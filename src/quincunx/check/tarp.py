@@ -44,7 +44,8 @@ def tarp(trials: Trials, *, key: int | PRNGKeyArray) -> TestResult:
 
     f_i = fraction of draws of q(theta | x_i) closer to the reference than the truth is; U(0, 1) for an exact posterior
     whatever the reference. Distances are Euclidean in unconstrained space after scaling each coordinate by the prior's
-    spread. The p-value is Kolmogorov-Smirnov's for the N jittered ranks. With references that ignore x the answer q = p(theta) would pass.
+    spread. The p-value is Kolmogorov-Smirnov's for the N jittered ranks. With references that ignore x the answer q =
+    p(theta) would pass.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)

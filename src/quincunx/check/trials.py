@@ -25,8 +25,8 @@ FEWEST = 20
 class Estimator(Protocol):
     """What can be checked: it has a prior, and draws from q(theta | x) for many x at once.
 
-    `sample_many(n, x (B, ...), key=)` gives a dict of (B, n, ...). With `log_prob_many(theta (B, n, ...), x (B, ...))`, (B, n), the
-    tests of densities run too; `x_o` and `given(x)` are used where there is an observation.
+    `sample_many(n, x (B, ...), key=)` gives a dict of (B, n, ...). With `log_prob_many(theta (B, n, ...), x (B, ...))`,
+    (B, n), the tests of densities run too; `x_o` and `given(x)` are used where there is an observation.
     """
 
     @property
@@ -39,9 +39,11 @@ class Trials(eqx.Module):
     """N pairs (theta_i, x_i) from prior and simulator, each with L draws of q(theta | x_i).
 
     `truth` (N, D) and `draws` (N, L, D) are flat parameters, `names` (D) their columns; `position_truth` (N, U) and
-    `position_draws` (N, L, U) are the same points in unconstrained space, where distances are taken. `x` (N, F) are the data as
-    columns (a set of events by its moments and quantiles). `log_q_*` are log q(theta | x_i) of truth and draws, `log_likelihood_*`
-    log p(x_i | theta) of the truth and the first K draws, None where unknown. `outcomes` and `design` are the data and settings as they were simulated. `simulated` counts all simulations, `failed` those left out, in the same way as training leaves them out.
+    `position_draws` (N, L, U) are the same points in unconstrained space, where distances are taken. `x` (N, F) are the
+    data as columns (a set of events by its moments and quantiles). `log_q_*` are log q(theta | x_i) of truth and draws,
+    `log_likelihood_*` log p(x_i | theta) of the truth and the first K draws, None where unknown. `outcomes` and
+    `design` are the data and settings as they were simulated. `simulated` counts all simulations, `failed` those left
+    out, in the same way as training leaves them out.
     """
 
     truth: Float[np.ndarray, "N D"]
@@ -112,9 +114,9 @@ def run_trials(
 ) -> Trials:
     """Simulate n pairs from the prior (or take `sims`, which must not have been used for training) and draw from q for each.
 
-    `log_likelihood(theta, x)` of one parameter point (a dict) and one outcome, which JAX must be able to transform, adds the
-    quantity log p(x | theta); terms free of theta may be missing. By default it is that of `simulator.tractable`. Failed
-    simulations are dropped and counted.
+    `log_likelihood(theta, x)` of one parameter point (a dict) and one outcome, which JAX must be able to transform,
+    adds the quantity log p(x | theta); terms free of theta may be missing. By default it is that of
+    `simulator.tractable`. Failed simulations are dropped and counted.
 
     Raises:
         UsageError: with neither a simulator nor simulations.

@@ -19,7 +19,9 @@ class Suite(StrEnum):
 
 def bench(
     suite: Annotated[Suite, typer.Argument(help="Which benchmark; sbibm is that of 2101.04653.")],
-    task: Annotated[str, typer.Option("--task", help="A task of the benchmark, several with commas, or all.")] = "two_moons",
+    task: Annotated[
+        str, typer.Option("--task", help="A task of the benchmark, several with commas, or all.")
+    ] = "two_moons",
     method: Method = "npe",
     set: Settings = None,
     budget: Budget = 10_000,

@@ -11,7 +11,9 @@ from quincunx.cli.options import Folder, Json, Seed
 
 def check(
     folder: Folder,
-    simulations: Annotated[int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")] = 300,
+    simulations: Annotated[
+        int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")
+    ] = 300,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

@@ -14,12 +14,15 @@ from quincunx.cli.options import Budget, Json, Method, Resume, Seed, Settings
 def demo(
     name: Annotated[str, typer.Argument(help="A gallery problem.")] = "boarding_school",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Directory to write into; NAME or NAME-2, ... if left out.", file_okay=False)
+        Path | None,
+        typer.Option("--out", help="Directory to write into; NAME or NAME-2, ... if left out.", file_okay=False),
     ] = None,
     method: Method = "npe",
     set: Settings = None,
     budget: Budget = 10_000,
-    simulations: Annotated[int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")] = 300,
+    simulations: Annotated[
+        int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")
+    ] = 300,
     seed: Seed = 0,
     resume: Resume = False,
     json: Json = False,
@@ -30,7 +33,7 @@ def demo(
     """
     from quincunx.cli.checking import run_checks
     from quincunx.cli.folder import RunFolder, first_free
-    from quincunx.cli.job import run_job, save_reference
+    from quincunx.cli.job import resumable, run_job, save_reference
     from quincunx.cli.page import write_page
     from quincunx.cli.settings import configured, parse_settings
     from quincunx.cli.source import read_source
@@ -40,7 +43,9 @@ def demo(
     chosen = configured(method, settings)
     source = read_source(name)
     if source.problem is None:
-        raise UsageError(f"{name} is a file; demo runs a gallery problem by name, and your own goes to: quincunx infer {name}")
+        raise UsageError(
+            f"{name} is a file; demo runs a gallery problem by name, and your own goes to: quincunx infer {name}"
+        )
     where = first_free(source.name) if out is None else out
     options: dict[str, Any] = {
         "source": name,
@@ -56,19 +61,39 @@ def demo(
     folder = RunFolder.begin(where, options=options, resume=resume)
     say(f"{source.problem.title}: {budget:,} simulations, method {method}, into {where}")
     again = shlex.join(
-        ["quincunx", "demo", name, "--out", str(where), "--method", method, "--budget", str(budget), "--seed", str(seed)]
+        [
+            "quincunx",
+            "demo",
+            name,
+            "--out",
+            str(where),
+            "--method",
+            method,
+            "--budget",
+            str(budget),
+            "--seed",
+            str(seed),
+        ]
         + [part for pair in set or [] for part in ("--set", pair)]
         + ["--simulations", str(simulations), "--resume"]
     )
-    answer = run_job(
-        folder, source, source.problem.observation(1), method=chosen, budget=budget, draws=10_000, seed=seed, resume=again
-    )
-    say("drawing the reference posterior")
-    has_reference = save_reference(folder, source, 1)
-    say(f"checking with {simulations:,} fresh simulations")
-    report = run_checks(folder, source, answer.posterior, n=simulations, seed=seed)
-    folder.note(status="done")
-    write_page(folder, source, answer.posterior)
+    with resumable(folder, again):
+        answer = run_job(
+            folder,
+            source,
+            source.problem.observation(1),
+            method=chosen,
+            budget=budget,
+            draws=10_000,
+            seed=seed,
+            resume=again,
+        )
+        say("drawing the reference posterior")
+        has_reference = save_reference(folder, source, 1)
+        say(f"checking with {simulations:,} fresh simulations")
+        report = run_checks(folder, source, answer.posterior, n=simulations, seed=seed)
+        write_page(folder, source, answer.posterior)
+        folder.note(status="done")
     if json:
         emit(
             {

@@ -13,7 +13,9 @@ from quincunx.cli.console import emit, tabulate
 from quincunx.cli.exits import FAILED
 from quincunx.cli.options import Json
 
-_REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*(?:>=\s*([0-9][0-9.]*))?.*?(?:;.*extra\s*==\s*['\"]([^'\"]+)['\"])?$")
+_REQUIREMENT = re.compile(
+    r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*(?:>=\s*([0-9][0-9.]*))?.*?(?:;.*extra\s*==\s*['\"]([^'\"]+)['\"])?$"
+)
 
 
 def doctor(json: Json = False) -> None:

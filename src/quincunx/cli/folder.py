@@ -96,7 +96,9 @@ class RunFolder:
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise CorruptFile(f"{folder.run} is not readable JSON ({error}); run the inference again") from error
         if not isinstance(record, dict) or "options" not in record:
-            raise CorruptFile(f"{folder.run} was not written by Quincunx; give a directory that `quincunx infer --out` wrote")
+            raise CorruptFile(
+                f"{folder.run} was not written by Quincunx; give a directory that `quincunx infer --out` wrote"
+            )
         folder.record = record
         return folder
 

@@ -32,7 +32,7 @@ def infer(
     Simulates, trains and infers; leaves the posterior, its draws, the simulations and a report in --out.
     """
     from quincunx.cli.folder import RunFolder, resume_command
-    from quincunx.cli.job import run_job
+    from quincunx.cli.job import resumable, run_job
     from quincunx.cli.page import write_page
     from quincunx.cli.settings import configured, parse_settings
     from quincunx.cli.source import read_source
@@ -61,11 +61,11 @@ def infer(
         "seed": seed,
     }
     folder = RunFolder.begin(out, options=options, resume=resume)
-    answer = run_job(
-        folder, found, x_o, method=chosen, budget=budget, draws=draws, seed=seed, resume=resume_command()
-    )
-    folder.note(status="done")
-    write_page(folder, found, answer.posterior)
+    again = resume_command()
+    with resumable(folder, again):
+        answer = run_job(folder, found, x_o, method=chosen, budget=budget, draws=draws, seed=seed, resume=again)
+        write_page(folder, found, answer.posterior)
+        folder.note(status="done")
     if json:
         emit({"out": str(out), "summary": answer.summary.to_dict(), "warnings": folder.record["warnings"]})
         return

@@ -3,7 +3,8 @@
 Each step writes what it made before the next one begins, so that an interrupted run goes on where it stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,21 @@ class Answer:
     posterior: Any
     draws: np.ndarray
     summary: Summary
+
+
+@contextmanager
+def resumable(folder: RunFolder, resume: str) -> Iterator[None]:
+    """Make every Ctrl-C inside end with the command that goes on: whatever was written stays, whatever was not is done again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        folder.note(status="interrupted")
+        raise Interrupted(f"stopped; what was done is saved in {folder.path}", resume=resume) from None
+    except Interrupted as error:
+        if error.resume:
+            raise
+        folder.note(status="interrupted")
+        raise Interrupted(str(error), resume=resume) from None
 
 
 def run_job(
@@ -117,6 +133,8 @@ def _posterior(
     posterior.save(folder.posterior)
     if posterior.estimator.surrogate.stopped == "interrupted":
         folder.note(status="interrupted")
-        raise Interrupted("training stopped early; its best posterior so far and all simulations are saved", resume=resume)
+        raise Interrupted(
+            "training stopped early; its best posterior so far and all simulations are saved", resume=resume
+        )
     folder.note(trained=True)
     return posterior

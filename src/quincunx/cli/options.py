@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 
 Source = Annotated[
-    str, typer.Argument(metavar="NAME|FILE.py", help="A gallery problem by name, or a Python file that defines a simulator.")
+    str,
+    typer.Argument(
+        metavar="NAME|FILE.py", help="A gallery problem by name, or a Python file that defines a simulator."
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Every random number follows from this integer.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for machines.")]
@@ -18,6 +21,8 @@ Method = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="An option of the method or its training, such as members=5; repeatable."),
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="An option of the method or its training, such as members=5; repeatable."
+    ),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `quincunx infer` wrote.")]

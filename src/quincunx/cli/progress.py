@@ -23,7 +23,9 @@ def progress(label: str) -> Iterator[Callable[[dict[str, Any]], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"))
-    with Progress(*columns, TextColumn("{task.fields[facts]}"), TimeRemainingColumn(), console=console, transient=True) as bar:
+    with Progress(
+        *columns, TextColumn("{task.fields[facts]}"), TimeRemainingColumn(), console=console, transient=True
+    ) as bar:
         task = bar.add_task(label, total=1, facts="")
 
         def tell(state: dict[str, Any]) -> None:

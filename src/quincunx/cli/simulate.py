@@ -34,4 +34,6 @@ def simulate(
     if json:
         emit({"file": str(out), "simulations": len(sims), "failed": failed, "parameters": list(sims.names)})
     else:
-        say(f"{len(sims):,} simulations ({failed:,} failed) in {out}; next: quincunx infer {source} --data FILE.csv --out DIR")
+        say(
+            f"{len(sims):,} simulations ({failed:,} failed) in {out}; next: quincunx infer {source} --data FILE.csv --out DIR"
+        )

@@ -8,6 +8,7 @@ from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.gallery.catalogue import entry
+from quincunx.gallery.discrete import draw_poisson
 from quincunx.gallery.precision import double_scope
 from quincunx.gallery.problem import Problem, ReferenceDraws, Truth
 from quincunx.model import Prior, simulator
@@ -45,7 +46,10 @@ def problem() -> Problem:
     @simulator(prior, name="boarding_school", observables=columns, units="boys", tractable=truth)
     def simulate(theta, *, key, design=None):
         mean = infected(theta["beta"], theta["gamma"])
-        return dist.NegativeBinomial2(mean, 1 / theta["dispersion"]).sample(key).astype(jnp.float32)
+        gamma_key, poisson_key = jax.random.split(key)
+        concentration = 1 / theta["dispersion"]
+        rate = mean * jax.random.gamma(gamma_key, concentration, (DAYS,)) / concentration
+        return draw_poisson(poisson_key, rate)
 
     return Problem(
         entry("boarding_school"),

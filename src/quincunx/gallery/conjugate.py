@@ -9,6 +9,7 @@ from jax.scipy.special import betaln, gammaln, xlog1py, xlogy
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.gallery.catalogue import entry
+from quincunx.gallery.discrete import draw_poisson
 from quincunx.gallery.normal import box_log_mass, isotropic_log_prob
 from quincunx.gallery.problem import Problem, Truth
 from quincunx.gallery.truncated import truncated_normal
@@ -86,7 +87,8 @@ def problem_gamma_poisson(*, events: int = 5, a: float = 3.0, b: float = 1.0) ->
         )
 
     def posterior_sample(n: int, x: Float[Array, "*events 1"], *, key: PRNGKeyArray) -> dict[str, Float[Array, " n"]]:
-        return {"rate": jax.random.gamma(key, a + jnp.sum(x), (n,)) / (b + x.size)}
+        draws = rng_from_key(key).gamma(a + float(jnp.sum(x)), 1 / (b + x.size), n)
+        return {"rate": jnp.asarray(draws, jnp.float32)}
 
     truth = Truth(
         kind="posterior",
@@ -100,7 +102,7 @@ def problem_gamma_poisson(*, events: int = 5, a: float = 3.0, b: float = 1.0) ->
 
     @simulator(prior, name="gamma_poisson", observables=["count"], tractable=truth)
     def simulate(theta, *, key, design=None):
-        return jax.random.poisson(key, theta["rate"], (1,)).astype(jnp.float32)
+        return draw_poisson(key, theta["rate"][None])
 
     return Problem(entry("gamma_poisson"), simulate, truth, {"rate": jnp.asarray(3.0)}, events=events)
 
@@ -160,7 +162,8 @@ def beta_binomial_truth(trials: int, a: float, b: float) -> Truth:
         return (trials / (p * (1 - p))).reshape(1, 1)
 
     def posterior_sample(n: int, x: Float[Array, " 1"], *, key: PRNGKeyArray) -> dict[str, Float[Array, " n"]]:
-        return {"theta": jax.random.beta(key, a + x[0], b + trials - x[0], (n,))}
+        draws = rng_from_key(key).beta(a + float(x[0]), b + trials - float(x[0]), n)
+        return {"theta": jnp.asarray(draws, jnp.float32)}
 
     return Truth(
         kind="posterior",

@@ -63,9 +63,7 @@ def grid_posterior_sample(
     True
     """
     edges = np.linspace(low, high, _CELLS + 1)
-    levels_on_edges = in_float64(
-        lambda x: jax.vmap(lambda value: log_likelihood({name: value}, x))(jnp.asarray(edges))
-    )
+    levels_on_edges = in_float64(lambda x: jax.vmap(lambda value: log_likelihood({name: value}, x))(jnp.asarray(edges)))
 
     def posterior_sample(n: int, x: Any, *, key: PRNGKeyArray) -> dict[str, Float[Array, " n"]]:
         levels = levels_on_edges(x)

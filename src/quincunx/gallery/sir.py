@@ -1,6 +1,5 @@
 """An epidemic in a million people, seen through daily samples of a thousand (2101.04653, T.9)."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -9,6 +8,7 @@ from jaxtyping import Array, Float
 
 from quincunx.gallery.benchmark import observed, true_parameters
 from quincunx.gallery.catalogue import entry
+from quincunx.gallery.discrete import draw_binomial
 from quincunx.gallery.monte_carlo import MonteCarlo
 from quincunx.gallery.ode import solve
 from quincunx.gallery.problem import Problem, Truth
@@ -45,7 +45,7 @@ def problem() -> Problem:
     )
     def simulate(theta, *, key, design=None):
         share = jnp.exp(_log_infected(jnp.stack([theta["beta"], theta["gamma"]])))
-        drawn = jax.random.binomial(key, SAMPLE, jnp.clip(share, 0.0, 1.0))
+        drawn = draw_binomial(key, SAMPLE, jnp.clip(share, 0.0, 1.0))
         return jnp.where(jnp.isfinite(share), drawn, jnp.nan)
 
     values = true_parameters("sir")

@@ -7,6 +7,7 @@ import numpyro.distributions as dist
 
 from quincunx.gallery.boarding_school import DAYS, IN_BED, PUPILS
 from quincunx.gallery.catalogue import entry
+from quincunx.gallery.discrete import draw_binomial
 from quincunx.gallery.problem import Problem, Truth
 from quincunx.model import Prior, simulator
 
@@ -39,8 +40,8 @@ def problem(*, steps_per_day: int = 20) -> Problem:
             susceptible, sick = state
             first, second = jax.random.split(step_key)
             infection = -jnp.expm1(-theta["beta"] * dt * sick / PUPILS)
-            infections = jax.random.binomial(first, susceptible, infection)
-            recoveries = jax.random.binomial(second, sick, recovery)
+            infections = draw_binomial(first, susceptible, infection)
+            recoveries = draw_binomial(second, sick, recovery)
             return (susceptible - infections, sick + infections - recoveries), sick + infections - recoveries
 
         keys = jax.random.split(key, DAYS * steps_per_day)

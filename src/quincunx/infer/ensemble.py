@@ -63,7 +63,8 @@ def mixture_sample(
     keys = jax.random.wrap_key_data(seeds, impl="threefry2x32")
     arrays, static = eqx.partition(model, eqx.is_array)
 
-    def of_one(own, own_keys):
-        return jax.vmap(lambda k: sample(eqx.combine(own, static), k))(own_keys)
+    def of_one(own: tuple[PyTree, Array]) -> Array:
+        return jax.vmap(lambda k: sample(eqx.combine(own[0], static), k))(own[1])
 
-    return jax.vmap(of_one)(arrays, keys)[member, turn]
+    # one member after another: their weights do not share a matrix product anyway, and the loop compiles sooner
+    return jax.lax.map(of_one, (arrays, keys))[member, turn]

@@ -57,7 +57,8 @@ def calibrate(
 
     "histogram": `bins` bins of equal occupancy (default: the square root of the smaller sample, at most 50), with
     half a count added to every bin of either class. "isotonic": the bins are the level sets of the best non-decreasing
-    probability (pooled adjacent violators), with the same half counts; the result is monotone. In either case r is
+    probability (pooled adjacent violators) that hold at least sqrt(n + m) draws, with the same half counts; the
+    result is monotone. In either case r is
     normalised so that its mean over the reference draws is one, as a likelihood ratio's is.
 
     Raises `TooFewSimulations` below ten draws of either class, `InvalidSimulations` for log-ratios that are not finite,
@@ -126,12 +127,23 @@ def _equal_occupancy(scores, numerator, reference, bins):
 
 
 def _levels(scores, labels):
-    """Edges half-way between the level sets of the isotonic probability of label 1, equal scores taken together."""
+    """Edges half-way between the level sets of the isotonic probability of label 1, equal scores taken together.
+
+    Level sets of fewer than sqrt(n) draws join their neighbour: the smallest ones, at the ends, are chosen for being
+    extreme, and their ratios would be too.
+    """
     distinct, index, counts = np.unique(scores, return_inverse=True, return_counts=True)
     balance = np.where(labels == 1, 1 / np.sum(labels), 1 / np.sum(1 - labels))
     mass = np.bincount(index, balance, len(counts))
     level = pool_adjacent_violators(np.bincount(index, balance * labels, len(counts)) / mass, mass)
     jumps = np.flatnonzero(np.diff(level) > 0)
+    below = np.cumsum(counts)
+    least, kept = len(labels) ** 0.5, [-1]
+    for jump in jumps.tolist():
+        so_far = below[jump] - (below[kept[-1]] if kept[-1] >= 0 else 0)
+        if so_far >= least and below[-1] - below[jump] >= least:
+            kept.append(jump)
+    jumps = np.array(kept[1:], dtype=int)
     return 0.5 * (distinct[jumps] + distinct[jumps + 1])
 
 

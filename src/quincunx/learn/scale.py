@@ -2,24 +2,27 @@
 
 import warnings
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
+from scipy.special import ndtr, ndtri
 
 from quincunx.errors import ConstantColumnWarning, UsageError
 from quincunx.values import register
 
 _FLOOR = 1e-14
 _METHODS = ("zscore", "robust", "auto", "none")
-_LINEAR, _LOG, _ASINH = 0, 1, 2
+_LINEAR, _LOG, _ASINH, _NORMAL = 0, 1, 2, 3
 
 
 @register("scale")
 class Scale(eqx.Module):
     """Columnwise map to zero mean and unit spread, after a warp that tames skewed or heavy-tailed columns.
 
-    z = (w(x) - shift) / spread, where w is, column by column, the identity, log(x + offset), or asinh((x - centre) /
-    width). Methods: "zscore" (identity warp, mean and standard deviation), "robust" (asinh about the median in units of
+    z = (w(x) - shift) / spread, where w is, column by column, the identity, log(x + offset), asinh((x - centre) /
+    width), or the normal distribution function (for the columns named in `probit`, which are probits of bounded numbers:
+    a network then sees the number itself, in which a likelihood is smoother). Methods: "zscore" (identity warp, mean and standard deviation), "robust" (asinh about the median in units of
     the scaled median absolute deviation: for tails without a variance), "auto" (the warp that brings the column's
     quantiles nearest to a normal's), "none". A constant column gets spread 1 and a `ConstantColumnWarning`.
 
@@ -38,7 +41,14 @@ class Scale(eqx.Module):
     spread: Float[Array, " d"]
 
     @classmethod
-    def fit(cls, x: Float[np.ndarray, "n d"], *, method: str = "zscore", names: tuple[str, ...] | None = None) -> "Scale":
+    def fit(
+        cls,
+        x: Float[np.ndarray, "n d"],
+        *,
+        method: str = "zscore",
+        names: tuple[str, ...] | None = None,
+        probit: Bool[np.ndarray, " d"] | None = None,
+    ) -> "Scale":
         """Fit the map to the rows of `x`; `names` only serve the warning about constant columns.
 
         Raises `UsageError` for an unknown method.
@@ -58,7 +68,8 @@ class Scale(eqx.Module):
                 ConstantColumnWarning,
                 stacklevel=2,
             )
-        columns = [_choose(x[:, j], method) for j in range(d)]
+        undo = np.zeros(d, bool) if probit is None else probit
+        columns = [(_NORMAL, 0.0, 1.0) if undo[j] else _choose(x[:, j], method) for j in range(d)]
         warp, centre, width = (np.array([c[i] for c in columns]) for i in range(3))
         warped = np.stack([_warp_column(x[:, j], *columns[j]) for j in range(d)], axis=1) if d else x
         spread = warped.std(axis=0)
@@ -78,7 +89,9 @@ class Scale(eqx.Module):
         w = z * self.spread + self.shift
         by_log = jnp.exp(jnp.where(self.warp == _LOG, w, 0.0)) - self.centre
         by_asinh = self.centre + self.width * jnp.sinh(jnp.where(self.warp == _ASINH, w, 0.0))
-        return jnp.where(self.warp == _LOG, by_log, jnp.where(self.warp == _ASINH, by_asinh, w))
+        by_normal = jax.scipy.special.ndtri(jnp.where(self.warp == _NORMAL, jnp.clip(w, 1e-7, 1 - 1e-7), 0.5))
+        choices = [by_log, by_asinh, by_normal]
+        return jnp.select([self.warp == kind for kind in (_LOG, _ASINH, _NORMAL)], choices, w)
 
     def log_det(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         """log|det dz/dx|: what turns a density of scaled values into one of values."""
@@ -87,6 +100,7 @@ class Scale(eqx.Module):
         relative = jnp.where(self.warp == _ASINH, (x - self.centre) / self.width, 0.0)
         by_asinh = -0.5 * jnp.log1p(relative**2) - jnp.log(self.width)
         log_slope = jnp.where(self.warp == _ASINH, by_asinh, log_slope)
+        log_slope = jnp.where(self.warp == _NORMAL, jax.scipy.stats.norm.logpdf(x), log_slope)
         return jnp.sum(log_slope - jnp.log(self.spread), axis=-1)
 
     def _shifted(self, x):
@@ -95,9 +109,8 @@ class Scale(eqx.Module):
 
     def _warped(self, x):
         by_asinh = jnp.arcsinh((x - self.centre) / self.width)
-        return jnp.where(
-            self.warp == _LOG, jnp.log(self._shifted(x)), jnp.where(self.warp == _ASINH, by_asinh, x)
-        )
+        choices = [jnp.log(self._shifted(x)), by_asinh, jax.scipy.special.ndtr(x)]
+        return jnp.select([self.warp == kind for kind in (_LOG, _ASINH, _NORMAL)], choices, x)
 
     def to_state(self) -> tuple[dict, dict[str, np.ndarray]]:
         """What a file holds of it."""
@@ -115,7 +128,7 @@ def _warp_column(x, warp, centre, width):
         return np.log(np.maximum(x + centre, width * 1e-3))
     if warp == _ASINH:
         return np.arcsinh((x - centre) / width)
-    return x
+    return ndtr(x) if warp == _NORMAL else x
 
 
 def _choose(x: np.ndarray, method: str) -> tuple[int, float, float]:
@@ -139,8 +152,6 @@ def _choose(x: np.ndarray, method: str) -> tuple[int, float, float]:
 
 def _distance_to_normal(x: np.ndarray) -> float:
     """Mean squared distance of the standardised quantiles to the normal's, a Shapiro-Francia statistic."""
-    from scipy.special import ndtri
-
     spread = x.std()
     if spread <= _FLOOR:
         return 0.0

@@ -12,7 +12,7 @@ _COLUMNS_AT_ONCE = 32
 
 
 def relevant_columns(
-    x: Float[Array | np.ndarray, "n d"], theta: Float[Array | np.ndarray, "n p"], *, level: float = 0.01
+    x: Float[Array | np.ndarray, "n d"], theta: Float[Array | np.ndarray, "m p"], *, level: float = 0.01
 ) -> Bool[np.ndarray, " d"]:
     """True for every column of x that depends on theta, by a test of each pair of columns at family-wise error `level`.
 

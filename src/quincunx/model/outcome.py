@@ -68,7 +68,7 @@ class Outcome:
         if keyed and isinstance(observables, str):
             raise NameMismatch(
                 f"got the single name '{observables}' for a dict of {sorted(x)}; expected a mapping; leave "
-                f"observables out"
+                "observables out"
             )
         single = observables if isinstance(observables, str) else "x"
         arrays = {name: x[name] for name in sorted(x)} if keyed else {single: x}
@@ -83,7 +83,7 @@ class Outcome:
         if len(columns) != dim or len(set(columns)) != dim:
             raise NameMismatch(
                 f"got {len(set(columns))} different observables {columns}; expected {dim}, one for each number "
-                f"of an outcome "
+                "of an outcome "
                 f"with shapes {shapes}; correct `observables`"
             )
         said = dict.fromkeys(arrays, units) if isinstance(units, str) else dict(units or {})
@@ -143,7 +143,7 @@ class Outcome:
             if not isinstance(x_o, Mapping):
                 raise NameMismatch(
                     f"got a {type(x_o).__name__} as observation; expected a dict with {list(self.names)}; name "
-                    f"its entries"
+                    "its entries"
                 )
             check_names(list(x_o), self.names, "observed entries")
         given = {name: x_o[name] for name in self.names} if self.keyed else {self.names[0]: x_o}
@@ -177,7 +177,7 @@ class Outcome:
         raise ShapeMismatch(
             f"got an observation '{name}' of shape {array.shape}; expected {shape} for one outcome, or (events, "
             f"{', '.join(map(str, shape))}) for a set of independent ones; reshape it, or change the simulator "
-            f"to return it"
+            "to return it"
         )
 
     def _check_finite(self, flat: np.ndarray) -> None:
@@ -186,7 +186,7 @@ class Outcome:
             columns = [self.columns[i] for i in np.flatnonzero(bad.any(axis=0))[:5]]
             raise NonFiniteObservation(
                 f"got {int(bad.sum())} NaN or infinite numbers in the observation, at {columns}; expected "
-                f"finite numbers; "
+                "finite numbers; "
                 "fill them in, or leave the same entries out of the simulator's outcome"
             )
 

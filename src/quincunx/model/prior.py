@@ -272,7 +272,7 @@ class Prior(eqx.Module):
         if flat.ndim == 0 or flat.shape[-1] != self.dim:
             raise ShapeMismatch(
                 f"got flat parameters of shape {flat.shape}; expected (..., {self.dim}) for {self.columns}; "
-                f"reshape them"
+                "reshape them"
             )
         return flat
 
@@ -281,7 +281,7 @@ class Prior(eqx.Module):
         if u.ndim == 0 or u.shape[-1] != self.unconstrained_dim:
             raise ShapeMismatch(
                 f"got unconstrained parameters of shape {u.shape}; expected (..., {self.unconstrained_dim}); "
-                f"reshape them"
+                "reshape them"
             )
         return u
 

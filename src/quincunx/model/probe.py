@@ -22,9 +22,10 @@ from quincunx.errors import (
     QuincunxWarning,
     SimulatorError,
 )
+from quincunx.model.caller import rng_from_key
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.prior import Prior
-from quincunx.model.simulator import Simulator, rng_from_key
+from quincunx.model.simulator import Question, Simulator
 from quincunx.values import as_key
 
 __all__ = ["Look", "check_values", "look", "probe", "said_by"]
@@ -87,8 +88,8 @@ def look(simulator: Simulator, *, key: PRNGKeyArray, design: Mapping[str, Any] |
 
     `design` is that of one simulation. Errors and warnings as `probe`, except those about values.
     """
-    simulator.check_design(design)
-    seen = _trace(_Question(simulator, design)) if simulator.kind == "jax" else _try(simulator, key, design)
+    simulator.caller.check_design(design)
+    seen = _trace(Question(simulator, design)) if simulator.kind == "jax" else _try(simulator, key, design)
     for note in seen.notes:
         warnings.warn(note, PromotionWarning, stacklevel=3)
     if simulator.batched:
@@ -116,7 +117,7 @@ def check_values(x: Float[np.ndarray, "n dim"], outcome: Outcome, name: str) -> 
         where = f"{never} never finite" if never else "no column never finite, but no row finite in every column"
         raise AllSimulationsFailed(
             f"simulator '{name}' gave NaN or infinity in all of {len(x)} simulations ({where}); expected finite "
-            f"outcomes; "
+            "outcomes; "
             "call it once at a known parameter and look for log or division of zero, or a wrong prior"
         )
     # A thousand rows settle nearly every column; only those still constant are looked at in full.
@@ -130,7 +131,7 @@ def check_values(x: Float[np.ndarray, "n dim"], outcome: Outcome, name: str) -> 
         more = f" and {len(constant) - 5} more" if len(constant) > 5 else ""
         warnings.warn(
             f"simulator '{name}' gave the same value in all of {int(rows.sum())} simulations for {shown}{more}; "
-            f"expected "
+            "expected "
             "outcomes that vary; these carry no information: leave them out, or check that parameters and "
             "randomness reach them",
             ConstantColumnWarning,
@@ -146,40 +147,17 @@ def said_by(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}{where}"
 
 
-class _Question:
-    """A simulator and settings, compared by what determines the traced program, so that it is traced once."""
-
-    def __init__(self, simulator: Simulator, design: Mapping[str, Any] | None):
-        self.simulator, self.design = simulator, design
-        settings = () if design is None else tuple((name, jnp.shape(value)) for name, value in sorted(design.items()))
-        self.identity = (
-            simulator.function,
-            simulator.name,
-            simulator.named_observables,
-            simulator.named_units,
-            tuple(simulator.prior.shapes.items()),
-            design is None,
-            settings,
-        )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Question) and self.identity == other.identity
-
-    def __hash__(self) -> int:
-        return hash(self.identity)
-
-
 @lru_cache(maxsize=128)
-def _trace(question: _Question) -> Look:
+def _trace(question: Question) -> Look:
     simulator, design = question.simulator, question.design
     theta = jax.eval_shape(lambda key: simulator.prior.sample(key=key), jax.random.key(0))
     notes: list[str] = []
 
     def one(theta: Any, key: Any, design: Any) -> Any:
-        return simulator.run_one(theta, key, design)
+        return simulator.caller.run_one(theta, key, design)
 
     def several(theta: Any, keys: Any, design: Any) -> Any:
-        return simulator.run_batch(theta, keys, design)
+        return simulator.caller.run_batch(theta, keys, design)
 
     try:
         raw_notes = _raw_notes(simulator, theta, design)
@@ -201,9 +179,9 @@ def _trace(question: _Question) -> Look:
     if jax.tree.map(lambda a: a.shape, first) != jax.tree.map(lambda a: a.shape, second):
         raise BatchAxisError(
             f"simulator '{simulator.name}' returned outcomes of shapes {jax.tree.map(lambda a: a.shape, first)} "
-            f"in a batch of "
+            "in a batch of "
             f"{_TWO_BATCHES[0]} and {jax.tree.map(lambda a: a.shape, second)} in a batch of {_TWO_BATCHES[1]}; "
-            f"expected one "
+            "expected one "
             "shape; only the first axis may be the batch"
         )
     return Look(simulator.describe(second), program, tuple(notes))
@@ -220,7 +198,7 @@ def _raw_notes(simulator: Simulator, theta: Any, design: Any) -> list[str]:
     seen: list[Any] = []
 
     def call(theta: Any, keys: Any, design: Any) -> int:
-        seen.append(simulator.call(theta, keys, design))
+        seen.append(simulator.caller.call(theta, keys, design))
         return 0
 
     jax.eval_shape(call, theta, keys, design)
@@ -235,13 +213,13 @@ def _notes(simulator: Simulator, raw: Any) -> list[str]:
         if len(shape) == int(simulator.batched):
             notes.append(
                 f"simulator '{simulator.name}' returns a single number as {name}; it is kept as an array of "
-                f"shape (1,); "
+                "shape (1,); "
                 "return shape (1,) to say so yourself"
             )
-        if (dtype is not None and jnp.issubdtype(dtype, jnp.integer)) or (dtype is not None and dtype == bool):
+        if dtype is not None and (jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)):
             notes.append(
                 f"simulator '{simulator.name}' returns {name} as {dtype}; it is kept as float32, exact up to "
-                f"16,777,216; "
+                "16,777,216; "
                 "return floats to say so yourself"
             )
     return notes
@@ -257,7 +235,7 @@ def _try(simulator: Simulator, key: PRNGKeyArray, design: Mapping[str, Any] | No
 
         def call(rows: Any = rows, settings: Any = settings, inner: Any = inner) -> Any:
             rng = rng_from_key(inner)
-            return simulator.call(rows, [rng] if simulator.batched else rng, settings)
+            return simulator.caller.call(rows, [rng] if simulator.batched else rng, settings)
 
         tick = time.monotonic()
         try:
@@ -272,7 +250,7 @@ def _try(simulator: Simulator, key: PRNGKeyArray, design: Mapping[str, Any] | No
                 break
             continue
         cost = time.monotonic() - tick
-        x = simulator.tidy(raw, 1 if simulator.batched else None)
+        x = simulator.caller.tidy(raw, 1 if simulator.batched else None)
         one = jax.tree.map(lambda a: a[0], x) if simulator.batched else x
         if cost < 1.0:
             _check_repeats(simulator, x, call)
@@ -286,7 +264,7 @@ def _try(simulator: Simulator, key: PRNGKeyArray, design: Mapping[str, Any] | No
 
 def _check_repeats(simulator: Simulator, x: Any, call: Any) -> None:
     try:
-        again = simulator.tidy(call(), 1 if simulator.batched else None)
+        again = simulator.caller.tidy(call(), 1 if simulator.batched else None)
     except (Exception, SystemExit):
         return
     same = jax.tree.leaves(
@@ -295,7 +273,7 @@ def _check_repeats(simulator: Simulator, x: Any, call: Any) -> None:
     if not all(same):
         warnings.warn(
             f"simulator '{simulator.name}' gave another outcome for the same parameters and the same random "
-            f"numbers; expected "
+            "numbers; expected "
             "the same; draw every random number from `rng`, never from numpy.random or random, or runs cannot "
             "be repeated",
             QuincunxWarning,
@@ -307,7 +285,7 @@ def _refusal(simulator: Simulator, error: BaseException) -> SimulatorError:
     shapes = ", ".join(f"{name} {shape}" for name, shape in simulator.prior.shapes.items())
     return SimulatorError(
         f"simulator '{simulator.name}' raised {said_by(error)} when called with parameters of shapes {shapes}; "
-        f"expected an "
+        "expected an "
         "outcome; call it once by hand with these shapes and mend the line named"
     )
 
@@ -347,7 +325,7 @@ def _check_batch_axis(simulator: Simulator, key: PRNGKeyArray, design: Mapping[s
         if len(changed) > 1:
             raise BatchAxisError(
                 f"simulator '{simulator.name}' changes {len(changed)} of {len(other)} outcomes when {what}; "
-                f"expected outcome i "
+                "expected outcome i "
                 "to depend on parameters i and random key i alone; look for a reshape or sum over the first "
                 "axis, or for "
                 "randomness shared by the batch"

@@ -278,7 +278,7 @@ def transform_for(name: str, distribution: dist.Distribution) -> Transform:
     if getattr(support, "is_discrete", False):
         raise UnsupportedPrior(
             f"parameter '{name}' has the discrete distribution {type(distribution).__name__}; expected a "
-            f"continuous one; "
+            "continuous one; "
             "sum the discrete parameter out inside the simulator, or give it a continuous relaxation"
         )
     if support is None or isinstance(distribution, dist.ImproperUniform):

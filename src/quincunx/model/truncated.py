@@ -143,7 +143,7 @@ def _cut(name: str, distribution: dist.Distribution, low: np.ndarray, high: np.n
     except (NotImplementedError, ImportError, AttributeError) as error:
         raise UnsupportedPrior(
             f"parameter '{name}' has {type(distribution).__name__}, whose cumulative distribution function is "
-            f"not known; "
+            "not known; "
             "expected a distribution with one; use a Uniform, Normal, LogNormal, Gamma or Beta instead"
         ) from error
     if not np.all(np.asarray(above - below) > 0):

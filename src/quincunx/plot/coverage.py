@@ -23,7 +23,7 @@ def coverage(
     confidence: float = 0.95,
     theme: str = "light",
 ) -> Figure:
-    """Empirical coverage against credibility, one panel a curve (joint HPD, TARP, each parameter), with Wilson intervals of n tests.
+    """Empirical coverage against credibility, one panel a curve, with Wilson intervals of n tests.
 
     Below the diagonal the posterior is too sure of itself; stretches where the interval misses the diagonal are marked.
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Real
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 
-# Fractions of the normal-reference bandwidth tried by held-out likelihood: small ones win for several modes or thin curved ridges.
+# Fractions of the normal-reference bandwidth tried on held-out draws: small ones win for several modes or thin ridges.
 _FRACTIONS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08)
 
 
@@ -27,7 +27,7 @@ def scale_of(values: Real[np.ndarray, " n"]) -> float:
 
 
 def limits_of(
-    samples: Sequence[Real[np.ndarray, " n"]], low: float = -np.inf, high: float = np.inf, mass: float = 0.99
+    samples: Sequence[Real[np.ndarray, " _"]], low: float = -np.inf, high: float = np.inf, mass: float = 0.99
 ) -> tuple[float, float]:
     """Axis limits: the central `mass` of every sample with a margin, never past a hard bound.
 
@@ -64,7 +64,7 @@ def _fold(density: np.ndarray, axis: int, pad: int, at_low: bool, at_high: bool)
 def density_1d(
     draws: Real[np.ndarray, " n"], grid: Float[np.ndarray, " g"], low: float = -np.inf, high: float = np.inf
 ) -> Float[np.ndarray, " g"]:
-    """Gaussian-kernel density of draws at a regular grid, with mass folded back at hard bounds; integrates to the mass inside.
+    """Gaussian-kernel density of draws at a regular grid, with mass folded back at hard bounds.
 
     The bandwidth is a fraction of Scott's rule, chosen by the log-density of held-out draws.
 
@@ -100,7 +100,7 @@ def density_1d(
 
 
 def _widest_as_good(densities: Sequence[np.ndarray], held_out: np.ndarray) -> int:
-    """Index of the first density (widest kernel first) whose held-out log-density is within one standard error of the best.
+    """Index of the first density (widest first) whose held-out log-density is within one standard error of the best.
 
     The maximum itself follows noise: for a plain Gaussian it often takes a kernel so narrow that contours wobble.
     """

@@ -39,7 +39,7 @@ def failures(
     confidence: float = 0.95,
     theme: str = "light",
 ) -> Figure:
-    """Share of failed simulations along each parameter, in bins of equal number, with Wilson intervals and the overall share.
+    """Share of failed simulations along each parameter, in bins of equal number, with Wilson intervals.
 
     A curve that is not flat says in which corner of the prior the simulator breaks. Raises ShapeMismatch when shapes
     differ.

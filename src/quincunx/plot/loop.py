@@ -86,10 +86,10 @@ def _arrows(ground: Axes, colours: Theme) -> None:
     low, high = _ROWS[1] + height + gap, _ROWS[0] - gap
     paths.append(((_COLUMNS[2] + width / 2, high), (_COLUMNS[2] + width / 2, low)))
     paths.append(((_COLUMNS[0] + width / 2, low), (_COLUMNS[0] + width / 2, high)))
-    for start, stop in paths:
+    for tail, tip in paths:
         arrow = FancyArrowPatch(
-            start,
-            stop,
+            tail,
+            tip,
             arrowstyle="simple,head_length=9,head_width=13,tail_width=4",
             color=colours.muted,
             linewidth=0,

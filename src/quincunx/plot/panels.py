@@ -22,7 +22,7 @@ def columns_for(count: int, most: int = 4) -> int:
 def panels(
     count: int, *, rows_each: int = 1, width: float = 2.3, height: float = 1.9, legend: float = 0.4
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with `count` panels, each a stack of `rows_each` axes, and a strip of `legend` inches above them for a legend.
+    """A figure with `count` panels, each a stack of `rows_each` axes, under a strip of `legend` inches for a legend.
 
     >>> figure, grid = panels(3)
     >>> len(grid), len(grid[0])

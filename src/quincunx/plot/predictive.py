@@ -122,7 +122,7 @@ def predictive_summaries(
     kind: str = "posterior",
     theme: str = "light",
 ) -> Figure:
-    """Each summary of the data on one row, in standard deviations of its replicates, with 50 and 90 % bands, observed value and tail area.
+    """One row a summary, in standard deviations of its replicates: 50 and 90 % bands, observed value, tail area.
 
     The tail area is the two-sided p-value with one added to both counts, (1 + #) / (1 + n). Raises ShapeMismatch when
     lengths differ.
@@ -165,8 +165,8 @@ def predictive_summaries(
             )
             value = f"{observed[row]:.4g}".replace("-", "−")
             axes.text(
-                1.02, row, f"{value}   p = {p_values[row]:.2g}", transform=axes.get_yaxis_transform(), va="center", fontsize=8,
-                color=colours.bad if outside[row] else colours.ink,
+                1.02, float(row), f"{value}   p = {p_values[row]:.2g}", transform=axes.get_yaxis_transform(),
+                va="center", fontsize=8, color=colours.bad if outside[row] else colours.ink,
             )  # fmt: skip
         handles.append(Line2D([], [], color=colours.ink, marker="o", linestyle="none", markersize=6, label="observed"))
         labels = [with_unit(name, (units or {}).get(name), length=28) for name in names]

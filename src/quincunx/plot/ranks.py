@@ -17,7 +17,7 @@ from quincunx.plot.style import Theme, drawing
 
 
 def rank_bins(n_draws: int, n_tests: int) -> int:
-    """Number of bins: the largest divisor of L + 1 up to 25 that leaves about ten expected ranks in each, so that bins weigh the same.
+    """Number of bins: the largest divisor of L + 1 up to 25 that leaves about ten expected ranks in each.
 
     >>> rank_bins(99, 300), rank_bins(127, 300), rank_bins(100, 300)
     (25, 16, 25)

@@ -143,7 +143,7 @@ def drawing(theme: str = "light") -> Iterator[Theme]:
     if theme not in THEMES:
         raise ValueError(f"got theme {theme!r}, expected one of {', '.join(THEMES)}; pass one of these names")
     chosen = THEMES[theme]
-    with _SETTINGS_LOCK, matplotlib.rc_context(settings(chosen)):
+    with _SETTINGS_LOCK, matplotlib.rc_context(settings(chosen)):  # type: ignore[arg-type]
         yield chosen
 
 

@@ -76,7 +76,7 @@ def _read_npy(path: Path, outcome: Outcome) -> Any:
         if "allow_pickle" in str(error):
             raise UnsafeFile(
                 f"'{path}' holds Python objects, which can run code when read; expected plain numbers; save it "
-                f"as numbers"
+                "as numbers"
             ) from error
         raise DataFileError(f"'{path}' is damaged ({error}); expected an array of numbers; save it anew") from error
     except Exception as error:
@@ -97,7 +97,7 @@ def _read_csv(path: Path, outcome: Outcome) -> Any:
         if len(cells) != len(names):
             raise DataFileError(
                 f"'{path}', line {number}: got {len(cells)} cells; expected {len(names)}, as in the header; "
-                f"mend the line"
+                "mend the line"
             )
     table = [(number, dict(zip(names, cells))) for number, cells in body]
     downwards = {name: _down_columns(name, shape) for name, shape in outcome.shapes.items()}

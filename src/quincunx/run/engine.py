@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Integer, PRNGKeyArray
+from jaxtyping import Array, Integer, PRNGKeyArray, Shaped
 
+from quincunx.model.caller import Caller
 from quincunx.model.prior import Prior
 from quincunx.model.simulator import Simulator
 from quincunx.run.keys import DESIGN, THETA
@@ -47,74 +49,85 @@ class Piece:
 
 
 def run_jax(plan: Plan, size: int) -> Iterator[Piece]:
-    """Run a plan in chunks of `size`; the last is filled up with further rows, which are dropped, so that it is not recompiled."""
+    """Run a plan in chunks of `size`; the last is filled up with rows to drop, so that it is not compiled anew."""
+    caller = plan.simulator.caller
     waiting: tuple[slice, Any] | None = None
     for first in range(0, plan.n, size):
         rows = slice(first, min(first + size, plan.n))
         indices = np.arange(first, first + size, dtype=np.uint32) + np.uint32(plan.start)
+        keys = _row_keys(plan.key, indices)
+        drawn_theta, drawn_design = _draw(plan, indices)
         theta, design = (_chunk_of(given, rows, size) for given in (plan.theta, plan.design))
-        done = _run(plan.simulator, plan.key, indices, theta, design, plan.design_prior, plan.events)
+        theta = drawn_theta if theta is None else theta
+        design = drawn_design if design is None else design
+        if plan.events is None:
+            x, failed = _run(caller, theta, keys, design)
+        else:
+            x, failed = _run_events(caller, theta, _event_keys(keys, plan.events), design)
         # The next chunk is under way while this one is copied out.
         if waiting is not None:
             yield _piece(*waiting)
-        waiting = rows, done
+        waiting = rows, (x, failed, drawn_theta, drawn_design)
     if waiting is not None:
         yield _piece(*waiting)
 
 
-def draw_rows(plan: Plan, size: int = 65_536) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
+def draw_rows(plan: Plan) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
     """The parameters and settings a plan would draw, for simulators that do not run in JAX."""
-    thetas, designs = [], []
-    size = min(size, 1 << max(0, plan.n - 1).bit_length())
+    size = min(65_536, 1 << max(0, plan.n - 1).bit_length())
+    chunks = []
     for first in range(0, plan.n, size):
         keep = min(size, plan.n - first)
-        indices = np.arange(first, first + size, dtype=np.uint32) + np.uint32(plan.start)
-        prior = plan.simulator.prior if plan.theta is None else None
-        theta, design = _draw_jitted(prior, plan.design_prior, plan.key, indices)
-        thetas.append(jax.tree.map(lambda a, keep=keep: np.asarray(a)[:keep], theta))
-        designs.append(jax.tree.map(lambda a, keep=keep: np.asarray(a)[:keep], design))
-    theta, design = (jax.tree.map(lambda *parts: np.concatenate(parts), *drawn) for drawn in (thetas, designs))
-    return theta, design
+        drawn = _draw(plan, np.arange(first, first + size, dtype=np.uint32) + np.uint32(plan.start))
+        chunks.append(jax.tree.map(lambda a, keep=keep: np.asarray(a)[:keep], drawn))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *chunks)
 
 
-def _draw(
-    prior: Prior | None, design_prior: Prior | None, key: PRNGKeyArray, indices: Integer[Array | np.ndarray, " c"]
-) -> tuple[Any, Any]:
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(indices)
+def _draw(plan: Plan, indices: Integer[np.ndarray, " c"]) -> tuple[Any, Any]:
+    def drawn(prior: Prior, tag: int) -> dict[str, Array]:
+        return _sample_rows(prior, _row_keys(jax.random.fold_in(plan.key, tag), indices))
 
-    def drawn(from_: Prior | None, tag: int) -> Any:
-        return None if from_ is None else jax.vmap(lambda k: from_.sample(key=jax.random.fold_in(k, tag)))(keys)
-
-    return drawn(prior, THETA), drawn(design_prior, DESIGN)
+    theta = drawn(plan.simulator.prior, THETA) if plan.theta is None else None
+    return theta, None if plan.design_prior is None else drawn(plan.design_prior, DESIGN)
 
 
-_draw_jitted = eqx.filter_jit(_draw)
+# Deriving keys, drawing parameters and simulating are compiled apart: the first serves every simulator, the second every
+# simulator with the same prior.
+
+
+@jax.jit
+def _row_keys(key: PRNGKeyArray, indices: Integer[Array | np.ndarray, " c"]) -> Shaped[Array, " c"]:
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(indices)
+
+
+@partial(jax.jit, static_argnums=1)
+def _event_keys(keys: Shaped[Array, " c"], events: int) -> Shaped[Array, "c events"]:
+    return jax.vmap(lambda k: jax.vmap(lambda j: jax.random.fold_in(k, j))(jnp.arange(events)))(keys)
 
 
 @eqx.filter_jit
-def _run(
-    simulator: Simulator,
-    key: PRNGKeyArray,
-    indices: Integer[Array | np.ndarray, " c"],
-    theta: Any,
-    design: Any,
-    design_prior: Prior | None,
-    events: int | None,
-) -> tuple[Any, Any, Any, Any]:
-    drawn_theta, drawn_design = _draw(simulator.prior if theta is None else None, design_prior, key, indices)
-    theta = drawn_theta if theta is None else theta
-    design = drawn_design if design_prior is not None else design
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(indices)
-    if events is None:
-        x = simulator.run_batch(theta, keys, design)
-    else:
-        inner = jax.vmap(lambda k: jax.vmap(lambda j: jax.random.fold_in(k, j))(jnp.arange(events)))(keys)
-        theta, design = jax.tree.map(lambda a: jnp.repeat(a, events, axis=0), (theta, design))
-        x = simulator.run_batch(theta, inner.reshape(-1), design)
-        x = jax.tree.map(lambda a: a.reshape((len(indices), events, *a.shape[1:])), x)
-    finite = [jnp.isfinite(a).reshape(len(indices), -1).all(axis=1) for a in jax.tree.leaves(x)]
-    failed = ~jnp.stack(finite).all(axis=0)
-    return x, failed, drawn_theta, drawn_design
+def _sample_rows(prior: Prior, keys: Shaped[Array, " c"]) -> dict[str, Array]:
+    return jax.vmap(lambda k: prior.sample(key=k))(keys)
+
+
+@eqx.filter_jit
+def _run(caller: Caller, theta: Any, keys: Shaped[Array, " c"], design: Any) -> tuple[Any, Array]:
+    x = caller.run_batch(theta, keys, design)
+    return x, _failed(x)
+
+
+@eqx.filter_jit
+def _run_events(caller: Caller, theta: Any, keys: Shaped[Array, "c events"], design: Any) -> tuple[Any, Array]:
+    rows, events = keys.shape
+    theta, design = jax.tree.map(lambda a: jnp.repeat(a, events, axis=0), (theta, design))
+    x = caller.run_batch(theta, keys.reshape(-1), design)
+    x = jax.tree.map(lambda a: a.reshape((rows, events, *a.shape[1:])), x)
+    return x, _failed(x)
+
+
+def _failed(x: Any) -> Array:
+    finite = [jnp.isfinite(a).reshape(len(a), -1).all(axis=1) for a in jax.tree.leaves(x)]
+    return ~jnp.stack(finite).all(axis=0)
 
 
 def _chunk_of(given: Mapping[str, np.ndarray] | None, rows: slice, size: int) -> Any:

@@ -6,7 +6,7 @@ from jaxtyping import PRNGKeyArray
 
 __all__ = ["THETA", "DESIGN", "host_rng", "round_key", "run_seed"]
 
-# A user's simulator derives its own keys with small numbers (`split` and `fold_in` of 0, 1, 2 ...): ours are far away.
+# Parameters and settings of row i have fold_in(fold_in(round_key, tag), i); no run has so many rows that a tag is an index.
 THETA = 0x7468_6574
 DESIGN = 0x6465_7369
 

@@ -75,7 +75,8 @@ def simulate(
 
     >>> import numpyro.distributions as dist
     >>> from quincunx.model import wrap
-    >>> bell = wrap(lambda theta, *, key: theta["mu"] + jax.random.normal(key, (2,)), Prior(mu=dist.Normal(0.0, 1.0)), name="bell")
+    >>> prior = Prior(mu=dist.Normal(0.0, 1.0))
+    >>> bell = wrap(lambda theta, *, key: theta["mu"] + jax.random.normal(key, (2,)), prior, name="bell")
     >>> simulate(bell, 100, key=0)
     Simulations of bell: 100, none failed
       theta  mu ()
@@ -107,8 +108,9 @@ def simulate(
         pieces = run_jax(plan, chunk_size(n, each, memory))
     else:
         drawn_theta, drawn_design = draw_rows(plan)
-        plan = replace(plan, theta=given or drawn_theta, design=spread if drawn_design is None else drawn_design)
-        pieces = run_host(plan, plan.theta, plan.design, seen.outcome, run_seed(key), round, workers)
+        rows, settings = given or drawn_theta or {}, spread if drawn_design is None else drawn_design
+        plan = replace(plan, theta=rows, design=settings)
+        pieces = run_host(plan, rows, settings, seen.outcome, run_seed(key), round, workers)
     sims = _collect(plan, pieces, seen.outcome, progress)
     flat = sims.x_flat()
     check_values(flat.reshape(-1, flat.shape[-1]), sims.outcome, simulator.name)
@@ -129,13 +131,13 @@ def _given_theta(simulator: Simulator, theta: Mapping[str, Any] | None) -> dict[
 
 def _count(n: int | None, given: Mapping[str, np.ndarray] | None) -> int:
     rows = None if given is None else len(next(iter(given.values())))
-    if n is None and rows is None:
+    total = rows if n is None else n
+    if total is None:
         raise UsageError(
             "got neither a number of simulations nor parameters; expected one; write simulate(simulator, 1000, key=0)"
         )
     if n is not None and rows is not None and n != rows:
         raise UsageError(f"got n={n} and {rows} given parameters; expected the same number; leave n out")
-    total = rows if n is None else n
     if total < 1:
         raise UsageError(f"got n={total} simulations; expected at least 1; choose a larger number")
     return int(total)
@@ -145,9 +147,9 @@ def _collect(plan: Plan, pieces: Iterator[Piece], outcome: Outcome, progress: Pr
     """Write the pieces into arrays made once; after Ctrl-C, keep the rows that are done."""
     n, k = plan.n, () if plan.events is None else (plan.events,)
     shapes = outcome.shapes
-    x = {name: np.empty((n, *k, *shape), np.float32) for name, shape in shapes.items()}
-    x = x if outcome.keyed else x[outcome.names[0]]
-    theta = dict(plan.theta) if plan.theta is not None else None
+    arrays = {name: np.empty((n, *k, *shape), np.float32) for name, shape in shapes.items()}
+    x: Any = arrays if outcome.keyed else arrays[outcome.names[0]]
+    theta: Any = dict(plan.theta) if plan.theta is not None else None
     design = dict(plan.design) if plan.design is not None else None
     status, done = np.zeros(n, np.uint8), np.zeros(n, bool)
     messages: dict[int, str] = {}
@@ -232,7 +234,8 @@ def _tell_failures(sims: Simulations) -> None:
     linked = ""
     if worst is not None and abs(table[worst]["above"] - 0.5) > 0.15:
         side = "high" if table[worst]["above"] > 0.5 else "low"
-        linked = f", mostly at {side} {worst} (median {table[worst]['failed']:.3g} against {table[worst]['worked']:.3g} where they work)"
+        medians = f"median {table[worst]['failed']:.3g} against {table[worst]['worked']:.3g} where they work"
+        linked = f", mostly at {side} {worst} ({medians})"
     first = f"; the first said: {next(iter(sims.messages.values()))}" if sims.messages else ""
     warnings.warn(
         f"{bad} of {len(sims)} simulations ({100 * bad / len(sims):.3g} %) failed ({raised} raised, "

@@ -1,9 +1,7 @@
 """Simulations: parameters, outcomes, settings and failures, row by row, in plain NumPy arrays."""
 
 import html
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +13,14 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from quincunx import values
 from quincunx.errors import (
-    CorruptFile,
     DataFileError,
     MissingExtra,
-    SchemaTooNew,
     ShapeMismatch,
-    UnsafeFile,
     UnsupportedPrior,
 )
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.prior import Prior, check_names, columns_of
+from quincunx.run.files import group_of, read_npz, write_npz
 from quincunx.values import pack, register, unpack
 
 __all__ = ["NON_FINITE", "OK", "RAISED", "Simulations"]
@@ -99,7 +95,7 @@ class Simulations:
         events: bool = False,
         simulator: str = "",
     ) -> "Simulations":
-        """Simulations that were run elsewhere, from arrays with the same leading axis; rows with NaN count as failed."""
+        """Simulations run elsewhere, from arrays with the same leading axis; rows with NaN count as failed."""
         if prior is not None:
             check_names(list(theta), prior.names, "parameters")
         named = {name: np.asarray(value, np.float32) for name, value in theta.items()}
@@ -110,8 +106,12 @@ class Simulations:
         n = len(flat)
         status = np.where(np.isfinite(flat).reshape(n, -1).all(axis=1), OK, NON_FINITE).astype(np.uint8)
         outcome = Outcome.of(jax.tree.map(lambda a: np.empty(a.shape[first:]), x))
-        extra = [{k: np.asarray(v) for k, v in g.items()} if g is not None else None for g in (design, gold, latents)]
-        return cls(named, x, status, np.arange(n), outcome, prior, *extra, events=events, simulator=simulator)
+        settings, mined, inside = (
+            None if group is None else {name: np.asarray(value) for name, value in group.items()}
+            for group in (design, gold, latents)
+        )
+        index = np.arange(n)
+        return cls(named, x, status, index, outcome, prior, settings, mined, inside, events=events, simulator=simulator)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ class Simulations:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def x_flat(self) -> Float[np.ndarray, "n ..."]:
-        """Outcomes as one array (N, dim_x), or (N, k, dim_x) for sets of k events; not a copy where x is flat already."""
+        """Outcomes as one array (N, dim_x), or (N, k, dim_x) for sets of k events; no copy where x is flat already."""
         return np.asarray(flatten_outcome(self.x, 2 if self.events else 1))
 
     def valid(self) -> "Simulations":
@@ -231,58 +231,27 @@ class Simulations:
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write to a file; with the ending `.npz`, to one any NumPy can open (arrays named `theta/beta`, `x`, `status` ...)."""
-        path = Path(path)
-        if path.suffix != ".npz":
-            return values.save(self, path)
-        spec, arrays = self.to_state()
-        note = json.dumps({"format": "quincunx", "schema": values.SCHEMA, "kind": self.kind, "spec": spec})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp.npz")
-        try:
-            np.savez(draft, manifest=np.asarray(note), **arrays)
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-        return path
+        """Write to a file; with the ending `.npz`, to one that any NumPy can open (see `write_npz`)."""
+        return write_npz(self, Path(path)) if Path(path).suffix == ".npz" else values.save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Simulations":
         """Read what `save` wrote, or any `.npz` with arrays named `theta/<name>` and `x` or `x/<name>`.
 
         Raises:
-            DataFileError: if there is no such file.
+            DataFileError: if there is no such file, or its arrays have other names.
             CorruptFile, UnsafeFile, SchemaTooNew: as `quincunx.load`.
         """
-        path = Path(path)
-        if path.suffix != ".npz":
+        if Path(path).suffix != ".npz":
             return values.load(path)
-        if not path.is_file():
-            raise DataFileError(f"got '{path}', which is not a file; expected simulations; check the path")
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except ValueError as error:
-            if "allow_pickle" in str(error):
-                raise UnsafeFile(
-                    f"'{path}' holds Python objects, which can run code when read; expected plain numbers; save it anew"
-                ) from error
-            raise CorruptFile(f"'{path}' is damaged ({error}); expected a .npz file; make it again") from error
-        except (OSError, EOFError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-            raise CorruptFile(f"'{path}' is damaged ({error}); expected a .npz file; make it again") from error
-        if "manifest" in arrays:
-            manifest = json.loads(str(arrays.pop("manifest")))
-            if manifest["schema"] > values.SCHEMA:
-                raise SchemaTooNew(
-                    f"'{path}' has schema {manifest['schema']}; this version reads up to {values.SCHEMA}; "
-                    "upgrade: pip install -U quincunx"
-                )
-            return cls.from_state(manifest["spec"], arrays)
-        theta, x = _group(arrays, "theta"), _group(arrays, "x") or arrays.get("x")
+        spec, arrays = read_npz(Path(path))
+        if spec is not None:
+            return cls.from_state(spec, arrays)
+        theta, x = group_of(arrays, "theta"), group_of(arrays, "x") or arrays.get("x")
         if not theta or x is None:
             raise DataFileError(
-                f"'{path}' holds {sorted(arrays)}; expected arrays named theta/<parameter> and x (or "
-                f"x/<entry>); rename them"
+                f"'{path}' holds {sorted(arrays)}; expected arrays named theta/<parameter> and x (or x/<entry>); "
+                "rename them"
             )
         return cls.of(theta, x)
 
@@ -324,12 +293,12 @@ class Simulations:
         arrays = dict(arrays)
         for path in spec["repeated"]:
             arrays[path] = np.broadcast_to(arrays[path], (len(status), *arrays[path].shape[1:]))
-        groups = {group: _group(arrays, group) for group in spec["groups"]}
+        groups = {group: group_of(arrays, group) for group in spec["groups"]}
         outcome = unpack(spec["outcome"], arrays, "outcome")
-        theta = _group(arrays, "theta")
+        theta = group_of(arrays, "theta")
         return cls(
             {name: theta[name] for name in spec["names"]},
-            _group(arrays, "x") if outcome.keyed else arrays["x"],
+            group_of(arrays, "x") if outcome.keyed else arrays["x"],
             status,
             arrays["index"],
             outcome,
@@ -353,14 +322,12 @@ class Simulations:
             raise MissingExtra("pandas", "a data frame") from error
         x = self.x_flat()
         repeats = x.shape[1] if self.events else 1
-        frame = pandas.DataFrame(np.repeat(self.theta_flat(), repeats, axis=0), columns=list(self.columns))
-        frame.insert(0, "simulation", np.repeat(self.index, repeats))
+        columns: dict[str, np.ndarray] = {"simulation": np.repeat(self.index, repeats)}
         if self.events:
-            frame.insert(1, "event", np.tile(np.arange(repeats), len(self)))
-        outcomes = pandas.DataFrame(x.reshape(-1, x.shape[-1]), columns=list(self.outcome.columns))
-        frame = pandas.concat([frame, outcomes], axis=1)
-        frame["status"] = np.repeat(self.status, repeats)
-        return frame
+            columns["event"] = np.tile(np.arange(repeats), len(self))
+        columns.update(zip(self.columns, np.repeat(self.theta_flat(), repeats, axis=0).T))
+        columns.update(zip(self.outcome.columns, x.reshape(-1, x.shape[-1]).T))
+        return pandas.DataFrame({**columns, "status": np.repeat(self.status, repeats)})
 
     def _rows(self) -> list[tuple[str, str]]:
         rows = [("theta", ", ".join(f"{name} {self.theta[name].shape[1:]}" for name in self.names))]
@@ -402,11 +369,6 @@ class Simulations:
 
 def _plain(part: Any) -> Any:
     return dict(part) if isinstance(part, Mapping) else part
-
-
-def _group(arrays: Mapping[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
-    start = f"{group}/"
-    return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
 
 
 def _join(arrays: tuple[np.ndarray, ...]) -> np.ndarray:

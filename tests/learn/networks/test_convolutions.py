@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from quincunx.learn.build import build
+from quincunx.learn.compiler import quick_jit
 from quincunx.learn.networks.windows import pool_to, windows_1d, windows_2d
 
 
@@ -34,7 +35,7 @@ def test_square_windows_times_a_matrix_is_a_convolution():
     np.testing.assert_allclose(windows_2d(x, kernel=3) @ weight.reshape(-1, 4), expected[0], atol=1e-5)
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 4, 7, 8])
+@pytest.mark.parametrize("length", [1, 3, 4, 7])
 def test_pooling_covers_everything_evenly(length):
     x = jnp.arange(1.0, length + 1)
     pooled = pool_to(x, 4)
@@ -43,23 +44,26 @@ def test_pooling_covers_everything_evenly(length):
 
 
 def test_causal_features_depend_on_the_past_only_and_the_others_do_not():
-    x = jax.random.normal(jax.random.key(2), (10,))
+    x = jnp.asarray(np.random.default_rng(2).normal(size=10), jnp.float32)
     changed = x.at[6:].add(1.0)
     for causal in (True, False):
         network = build(
             {"kind": "conv1d", "out_size": 1, "width": 4, "depth": 2, "causal": causal}, key=jax.random.key(0)
         )
-        before, after = network.features(x)[:6], network.features(changed)[:6]
+        features = quick_jit(network.features)
+        before, after = features(x)[:6], features(changed)[:6]
         assert bool(jnp.array_equal(before, after)) is causal
 
 
-@pytest.mark.parametrize("length", [1, 2, 5, 33])
-def test_any_length_of_series(length):
-    network = build({"kind": "conv1d", "out_size": 2, "width": 4, "depth": 3, "stride": 3}, key=jax.random.key(0))
-    assert bool(jnp.isfinite(network(jnp.ones(length))).all())
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (9, 4)])
-def test_any_size_of_image(shape):
-    network = build({"kind": "conv2d", "out_size": 2, "width": 4, "depth": 3}, key=jax.random.key(0))
-    assert bool(jnp.isfinite(network(jnp.ones(shape))).all())
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        ({"kind": "conv1d", "out_size": 2, "width": 4, "depth": 2, "stride": 3}, (1,)),
+        ({"kind": "conv1d", "out_size": 2, "width": 4, "depth": 2, "stride": 3}, (10,)),
+        ({"kind": "conv2d", "out_size": 2, "width": 4, "depth": 2}, (1, 1)),
+        ({"kind": "conv2d", "out_size": 2, "width": 4, "depth": 2}, (1, 6)),
+    ],
+)
+def test_any_size(spec, shape):
+    network = build(spec, key=jax.random.key(0))
+    assert bool(jnp.isfinite(quick_jit(network.__call__)(jnp.ones(shape))).all())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from quincunx.infer.samplers.mixture import UNIFORMS, Mixture, choose, normal
 from quincunx.infer.samplers.reference import log_student
@@ -49,7 +49,8 @@ class Population(eqx.Module):
 class SweepInfo(eqx.Module):
     """What one sweep did: mean acceptance of jumps and of trajectories, diverged trajectories, target evaluations per particle.
 
-    `joint` and `precision` are the mixture's `log_joint` where the sweep began, for whoever refits the mixture.
+    `joint` and `precision` are the mixture's `log_joint` where the sweep began, for whoever refits the mixture; `log_ratio` is log target - log q
+    where the sweep began and at the proposed jumps, for whoever wants the evidence.
     """
 
     jump_acceptance: Float[Array, ""]
@@ -58,6 +59,7 @@ class SweepInfo(eqx.Module):
     evaluations: Int[Array, ""]
     joint: Float[Array, "P K"]
     precision: Float[Array, "P K"]
+    log_ratio: Float[Array, "2 P"]
 
 
 def sweep(
@@ -70,8 +72,9 @@ def sweep(
     noise: Float[Array, "P c"],
     *,
     gradient: bool,
+    local: Bool[Array, ""],
 ) -> tuple[Population, SweepInfo]:
-    """Move every particle once globally and once locally, leaving pi_beta = target^beta reference^(1 - beta) invariant.
+    """Move every particle once globally and, if `local`, once locally, leaving pi_beta = target^beta reference^(1 - beta) invariant.
 
     Global: independence Metropolis-Hastings with the mixture q as proposal. Local: draw a label k from the responsibilities r_k(u), then
     Hamiltonian dynamics on pi_beta(u) r_k(u) with component k's covariance as inverse mass; that is Gibbs on the joint of (u, k), so
@@ -88,19 +91,22 @@ def sweep(
     # Every particle has its own step, so that no trajectory length resonates with a period of the target and narrow necks see small steps too.
     step = jnp.exp(log_step) * (0.15 + 1.1 * uniform[:, :1])
     log_uniform = jnp.log(uniform[:, 1:3])
-    last = jnp.clip(jnp.ceil(LENGTH / jnp.exp(log_step)), 1, MAX_LEAPFROG).astype(jnp.int32) if gradient else jnp.int32(1)
+    steps = jnp.clip(jnp.ceil(LENGTH / jnp.exp(log_step)), 1, MAX_LEAPFROG).astype(jnp.int32) if gradient else jnp.int32(1)
+    last = jnp.where(local, steps, 0)
     both = jnp.concatenate([population.u, proposal])
     joint, _, precision = mixture.log_joint(both)
-    bonus = (1.0 - beta) * log_student(both)[0] - jax.nn.logsumexp(joint, -1)
+    log_q = jax.nn.logsumexp(joint, -1)
+    bonus = (1.0 - beta) * log_student(both)[0] - log_q
     jump_bonus = bonus[P:] - bonus[:P]
 
     def body(j: Array, carry: tuple) -> tuple:
-        now, y, p, label, log_start, count = carry
-        first, final = j == 0, j == last
+        now, y, p, label, log_start, proposed, count = carry
+        first, final = j == 0, (j == last) & local
         here = evaluate(log_density, data, y, gradient=gradient)
         log_jump = jnp.where(beta > 0, beta * (here.log_target - now.log_target), 0.0) + jump_bonus
         jump = first & (jnp.isneginf(now.log_target) | (log_uniform[:, 0] < log_jump))
         now = _select(jump, here, now)
+        proposed = jnp.where(first, here.log_target, proposed)
 
         # At j = 0 the trajectory starts where the jump ended; afterwards it is where the leapfrog left it.
         at = _select(first, now, here)
@@ -127,12 +133,14 @@ def sweep(
 
         p = arrived + kick
         y = at.u + step * jnp.einsum("pij,pj->pi", scale, p)
-        return now, y, p, label, log_start, count
+        return now, y, p, label, log_start, proposed, count
 
     dtype = population.u.dtype
-    begin = (population, proposal, momentum, jnp.zeros(P, jnp.int32), jnp.zeros(P, dtype), jnp.zeros(3, jnp.int32))
-    now, _, _, _, _, count = jax.lax.fori_loop(0, last + 1, body, begin)
-    return now, SweepInfo(count[0] / P, count[1] / P, count[2], last + 1, joint[:P], precision[:P])
+    blank = jnp.zeros(P, dtype)
+    begin = (population, proposal, momentum, jnp.zeros(P, jnp.int32), blank, blank, jnp.zeros(3, jnp.int32))
+    now, _, _, _, _, proposed, count = jax.lax.fori_loop(0, last + 1, body, begin)
+    log_ratio = jnp.stack([population.log_target, proposed]) - log_q.reshape(2, P)
+    return now, SweepInfo(count[0] / P, count[1] / P, count[2], last + 1, joint[:P], precision[:P], log_ratio)
 
 
 def uniforms_per_sweep(dim: int) -> int:

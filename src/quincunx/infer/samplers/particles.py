@@ -1,7 +1,9 @@
 """Tempered SMC from start to finish: how many particles, the clock, the draws and their diagnostics."""
 
+from dataclasses import replace
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +13,10 @@ from quincunx.errors import UsageError
 from quincunx.infer.samplers.budget import Clock
 from quincunx.infer.samplers.diagnostics import ess_genealogy, family_rhat, rank_normal
 from quincunx.infer.samplers.draws import Draws
+from quincunx.infer.samplers.evidence import bridge
 from quincunx.infer.samplers.moves import LogDensity
 from quincunx.infer.samplers.reference import Reference, Standardised, fit_reference
-from quincunx.infer.samplers.smc import SMCSettings, SMCState, advance, advance_many, start
+from quincunx.infer.samplers.smc import SMCSettings, SMCState, advance, advance_many, again, start
 from quincunx.infer.samplers.verdict import judge_particles
 
 STRIDE = 8
@@ -23,10 +26,16 @@ MANY_PARTICLES = 32_768
 """Particles of all observations together that walk side by side in `run_smc_many`; more would only fill memory."""
 
 
+STUCK = 0.3
+"""Draws that keep this correlation with where the particles stood have not moved enough."""
+JUMP_DIM = 10
+"""Up to this dimension jumps from the fitted mixture decorrelate well, and the gradient is left out unless they turn out not to."""
+
+
 def settings_for(n: int, dim: int, *, gradient: bool, particles: int | None = None) -> SMCSettings:
-    """As many particles as draws between 1,024 and 4,096 (or as told), and as many mixture components as they can support, at most 16."""
+    """As many particles as draws between 1,024 and 4,096 (or as told), and as many mixture components as they can support, at most 32."""
     P = particles or min(max(n, 1024), 4096)
-    return SMCSettings(particles=P, components=int(np.clip(P // (8 * dim), 1, 16)), gradient=gradient)
+    return SMCSettings(particles=P, components=int(np.clip(P // (8 * dim), 1, 32)), gradient=gradient and dim > JUMP_DIM)
 
 
 def run_smc(
@@ -40,7 +49,11 @@ def run_smc(
     particles: int | None = None,
     budget_seconds: float | None = None,
 ) -> Draws:
-    """n draws by adaptive tempered SMC with its log evidence; raises `UsageError` if the density is nowhere finite."""
+    """n draws by adaptive tempered SMC with the log evidence; raises `UsageError` if the density is nowhere finite.
+
+    In few dimensions the moves do without the gradient, which costs thrice a density; if the draws then stay correlated with where the
+    particles stood, the drawing is repeated with Hamiltonian moves (`gradient`).
+    """
     clock = Clock(budget_seconds)
     settings = settings_for(n, prior_sample.shape[1], gradient=gradient, particles=particles)
     reference = fit_reference(prior_sample)
@@ -50,7 +63,10 @@ def run_smc(
     def step(state: SMCState, stop_at: Int[Array, ""]) -> SMCState:
         return advance(density, both, state, settings, stop_at)
 
-    state = clock.run(step, state, lambda s: int(s.sweeps), STRIDE, SWEEP_LIMIT)
+    state = clock.run(step, state, _sweeps, STRIDE, SWEEP_LIMIT)
+    if gradient and not settings.gradient and clock.reason == "finished" and state.worst_correlation > STUCK:
+        settings = replace(settings, gradient=True)
+        state = clock.run(step, again(density, both, state), _sweeps, STRIDE, int(state.sweeps) + SWEEP_LIMIT)
     u, diagnostics = _collect(_record(state, reference), n, clock.reason, order=_seed_of(key))
     diagnostics["seconds"] = clock.seconds
     return Draws(jnp.asarray(u), None, diagnostics, "smc", judge_particles(diagnostics, len(u)))
@@ -94,7 +110,7 @@ def run_smc_many(
         def step(state: SMCState, stop_at: Int[Array, ""], part: PyTree = part) -> SMCState:
             return advance_many(density, (part, shared), (axes, None), state, settings, stop_at)
 
-        state = clock.run(step, _replace_key(state, keys), lambda s: int(s.sweeps.max()), STRIDE, SWEEP_LIMIT)
+        state = clock.run(step, _replace_key(state, keys), _sweeps, STRIDE, SWEEP_LIMIT)
         record = _record(state, reference)
         for i in range(min(width, B - first)):
             draws, diagnostics = _collect({name: value[i] for name, value in record.items()}, n, clock.reason, order=first + i)
@@ -108,6 +124,10 @@ def run_smc_many(
     return Draws(jnp.asarray(u), None, diagnostics, "smc", _tally(said, B))
 
 
+def _sweeps(state: SMCState) -> int:
+    return int(state.sweeps.max())
+
+
 def _record(state: SMCState, reference: Reference) -> dict[str, np.ndarray]:
     names = (
         "stored", "eve", "beta", "worst_correlation", "jump_acceptance", "local_acceptance", "levels", "sweeps", "evaluations",
@@ -118,7 +138,8 @@ def _record(state: SMCState, reference: Reference) -> dict[str, np.ndarray]:
     record["finite"] = np.isfinite(rows[..., 0])
     record["u"] = reference.to_target(rows[..., 1 : 1 + reference.centre.size])
     record["draws"] = reference.to_target(np.asarray(state.draws))
-    record["log_evidence"] = np.asarray(state.log_evidence) + reference.log_det
+    record["log_ratio"] = np.asarray(state.log_ratio)
+    record["log_det"] = np.full(record["beta"].shape, reference.log_det)
     return record
 
 
@@ -140,9 +161,7 @@ def _collect(record: dict[str, np.ndarray], n: int, reason: str, *, order: int) 
     features = np.concatenate([rank_normal(rows[None])[0], rows <= low, rows <= high], 1)
     # Fewer draws than particles: the subsample adds its own variance to the population's.
     ess = 1.0 / (1.0 / np.maximum(ess_genealogy(features, eve), 1e-12) + 1.0 / m - 1.0 / N)
-    counts = np.bincount(record["eve"], minlength=P) / P
-    levels = int(record["levels"])
-    relative = 1.0 - (P / (P - 1.0)) ** (levels + 1) * (1.0 - np.sum(counts**2))
+    evidence, error = bridge(*record["log_ratio"]) if stored else (np.nan, np.nan)
     projection = rows.astype(np.float64) @ np.random.default_rng(0).normal(size=d)
     return rows[pick], {
         "sampler": "smc",
@@ -155,10 +174,10 @@ def _collect(record: dict[str, np.ndarray], n: int, reason: str, *, order: int) 
         "divergences": int(record["divergences"]),
         "correlation": float(record["worst_correlation"]),
         "unique": len(np.unique(projection)) / N,
-        "log_evidence": float(record["log_evidence"]) if record["beta"] == 1 else float("nan"),
-        "log_evidence_error": float(np.sqrt(max(relative, 1.0 / P))),
+        "log_evidence": evidence + float(record["log_det"]),
+        "log_evidence_error": error,
         "temperature": float(record["beta"]),
-        "levels": levels,
+        "levels": int(record["levels"]),
         "sweeps": int(record["sweeps"]),
         "step": float(np.exp(record["log_step"])),
         "particles": P,
@@ -177,8 +196,6 @@ def _seed_of(key: PRNGKeyArray) -> int:
 
 
 def _replace_key(state: SMCState, key: PRNGKeyArray | None) -> SMCState:
-    import equinox as eqx
-
     return eqx.tree_at(lambda s: s.key, state, key, is_leaf=lambda leaf: leaf is None)
 
 

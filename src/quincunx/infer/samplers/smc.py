@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from quincunx.infer.samplers.mixture import Mixture, refit, standard
-from quincunx.infer.samplers.moves import LogDensity, Population, sweep, uniforms_per_sweep
+from quincunx.infer.samplers.moves import LogDensity, Population, evaluate, sweep, uniforms_per_sweep
 from quincunx.infer.samplers.reference import log_student
 from quincunx.infer.samplers.tempering import next_beta, resample
 
@@ -24,17 +24,18 @@ class SMCSettings(eqx.Module):
 
     `particles` walk; `components` fit their shape; each temperature keeps `ess_target` of the effective size; a level ends when the particles'
     correlation with where they stood is below `level_correlation` or after `level_sweeps`; draws are taken at the target each time the
-    correlation falls below `draw_correlation` or after `draw_sweeps`.
+    correlation falls below `draw_correlation` or after `draw_sweeps`. Where more than `jump_enough` of the jumps are accepted, most sweeps only jump.
     """
 
     particles: int = eqx.field(static=True, default=4096)
-    components: int = eqx.field(static=True, default=16)
+    components: int = eqx.field(static=True, default=32)
     gradient: bool = eqx.field(static=True, default=True)
     ess_target: float = 0.5
     level_correlation: float = 0.5
     level_sweeps: int = 5
     draw_correlation: float = 0.1
     draw_sweeps: int = 20
+    jump_enough: float = 0.3
 
 
 class SMCState(eqx.Module):
@@ -47,6 +48,7 @@ class SMCState(eqx.Module):
     beta: Float[Array, ""]
     log_step: Float[Array, ""]
     log_evidence: Float[Array, ""]
+    log_ratio: Float[Array, "2 P"]
     correlation: Float[Array, ""]
     worst_correlation: Float[Array, ""]
     jump_acceptance: Float[Array, ""]
@@ -79,6 +81,7 @@ def start(n: int, d: int, settings: SMCSettings, *, key: PRNGKeyArray, dtype: An
         beta=zero,
         log_step=np.asarray(np.log(0.8), dtype),
         log_evidence=zero,
+        log_ratio=np.zeros((2, P), dtype),
         correlation=zero,
         worst_correlation=zero,
         jump_acceptance=zero,
@@ -113,6 +116,18 @@ def advance_many(
     return eqx.filter_vmap(one, in_axes=(axes, 0))(data, state)
 
 
+@eqx.filter_jit
+def again(log_density: LogDensity, data: PyTree, state: SMCState) -> SMCState:
+    """The same particles with their gradients and no draws stored: where drawing starts once more with Hamiltonian moves."""
+    population = evaluate(log_density, data, state.population.u, gradient=True)
+    none, zero = jnp.zeros_like(state.stored), jnp.zeros_like(state.beta)
+    return eqx.tree_at(
+        lambda s: (s.population, s.anchor, s.stored, s.rested, s.divergences, s.worst_correlation, s.log_step),
+        state,
+        (population, population.features, none, none, none, zero, jnp.full_like(zero, math.log(0.5))),
+    )
+
+
 def _advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: SMCSettings, stop_at: Int[Any, ""]) -> SMCState:
     S, P, d = state.draws.shape
     dtype = state.draws.dtype
@@ -134,8 +149,10 @@ def _advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: S
         levels, rested = state.levels + due, jnp.where(due, 0, state.rested)
 
         here = line.population.u
+        # A jump that is often accepted forgets more for its price than a trajectory; every third sweep has one all the same.
+        local = (state.jump_acceptance < settings.jump_enough) | (state.sweeps % 3 == 0)
         population, info = sweep(
-            log_density, data, line.population, state.mixture, line.beta, state.log_step, noise, gradient=settings.gradient
+            log_density, data, line.population, state.mixture, line.beta, state.log_step, noise, gradient=settings.gradient, local=local
         )
         adapt = (line.beta > 0) & (state.stored == 0) & (rested < ADAPT)
         spare = here[(extra[1 : 1 + settings.components] * P).astype(jnp.int32)]
@@ -152,12 +169,13 @@ def _advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: S
             anchor=jnp.where(ready, population.features, line.anchor),
             eve=line.eve,
             beta=line.beta,
-            log_step=jnp.minimum(state.log_step + info.local_acceptance - wanted, math.log(2.0)),
+            log_step=jnp.where(local, jnp.minimum(state.log_step + info.local_acceptance - wanted, math.log(2.0)), state.log_step),
             log_evidence=line.log_evidence,
+            log_ratio=info.log_ratio,
             correlation=correlation,
             worst_correlation=jnp.where(ready, jnp.maximum(state.worst_correlation, correlation), state.worst_correlation),
             jump_acceptance=info.jump_acceptance,
-            local_acceptance=info.local_acceptance,
+            local_acceptance=jnp.where(local, info.local_acceptance, state.local_acceptance),
             levels=levels,
             rested=jnp.where(ready, 0, rested),
             sweeps=state.sweeps + 1,

@@ -56,6 +56,24 @@ def judge_particles(diagnostics: Mapping[str, Any], draws: int) -> tuple[str, ..
     return tuple(said)
 
 
+def judge_weights(diagnostics: Mapping[str, Any], draws: int) -> tuple[str, ...]:
+    """Warnings about importance weights: a heavy tail, or a proposal that hardly overlaps the target.
+
+    >>> judge_weights({"pareto_k": 0.2, "ess": 800.0}, 1000), len(judge_weights({"pareto_k": 0.9, "ess": 3.0}, 1000))
+    ((), 2)
+    """
+    said = []
+    k, ess = float(diagnostics["pareto_k"]), float(diagnostics["ess"])
+    if k > PARETO_LIMIT:
+        said.append(
+            f"importance weights have a heavy tail (Pareto k {k:.2f}, should be below {PARETO_LIMIT}): a few draws decide the answer, "
+            "because the proposal misses part of the target; use MCMC or SMC, or improve the proposal"
+        )
+    if ess < min(100.0, 0.1 * draws):
+        said.append(f"{draws} weighted draws are worth only {ess:.1f} independent ones: the proposal and the target hardly overlap")
+    return tuple(said)
+
+
 def _unfinished(diagnostics: Mapping[str, Any], what: str) -> list[str]:
     reason = diagnostics["reason"]
     if reason == "finished":

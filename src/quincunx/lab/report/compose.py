@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from quincunx.errors import NameMismatch, ShapeMismatch
+from quincunx.lab.report.columns import Columns
 from quincunx.lab.report.content import CheckRow, ComparisonRow, ParameterRow, Picture, ReportContent
 from quincunx.lab.report.illustrate import (
     check_pictures,
@@ -62,7 +61,7 @@ def from_run(
     """
     prior = posterior.prior
     run = posterior.standard_run() if run is None else run
-    table = _Table(prior, derived, dict(derived_units or {}))
+    table = Columns(prior, derived, dict(derived_units or {}))
     draws = table.of(prior.unflatten(np.asarray(run.theta)), "draws")
     background = table.of(prior.unflatten(prior.sample_flat(_PRIOR_DRAWS, key=as_key(1))), "prior draws")
     compared = None if reference is None else table.of(reference, "reference")
@@ -123,39 +122,7 @@ def from_run(
     )
 
 
-class _Table:
-    """Flat columns of parameters and of what is derived from them, for draws from anywhere."""
-
-    def __init__(self, prior: Any, derive: Callable[..., Any] | None, derived_units: dict[str, str]):
-        self.prior, self.derive = prior, derive
-        one = prior.unflatten(np.zeros(len(prior.columns), np.float32))
-        said = {} if derive is None else jax.eval_shape(derive, one)
-        clash = [name for name in said if name in prior.names or name in prior.columns]
-        if clash:
-            raise NameMismatch(f"got derived {', '.join(clash)}; expected names that no parameter has; rename them")
-        wrong = {name: value.shape for name, value in said.items() if value.shape != ()}
-        if wrong:
-            raise ShapeMismatch(f"got derived {wrong}; expected one number each of one draw; name every component")
-        self.columns = [*prior.columns, *said]
-        self.units = {**dict(prior.units or {}), **derived_units}
-        edges = list(zip(np.asarray(prior.low, float).tolist(), np.asarray(prior.high, float).tolist(), strict=True))
-        self.bounds = edges + [(-np.inf, np.inf)] * len(said)
-
-    def of(self, theta: Mapping[str, Any], what: str) -> np.ndarray:
-        """Draws by name as columns (n, d)."""
-        missing = [name for name in self.prior.names if name not in theta]
-        if missing:
-            wanted = ", ".join(self.prior.names)
-            raise NameMismatch(f"got {what} without {', '.join(missing)}; expected {wanted}; add them")
-        named = {name: np.asarray(theta[name], np.float32) for name in self.prior.names}
-        n = len(next(iter(named.values())))
-        columns = [np.asarray(theta[name], float).reshape(n, -1) for name in named]
-        if self.derive is not None:
-            columns += [np.asarray(values, float)[:, None] for values in jax.vmap(self.derive)(named).values()]
-        return np.concatenate(columns, axis=1)
-
-
-def _rows(posterior: Any, run: Any, table: _Table, draws: np.ndarray) -> list[ParameterRow]:
+def _rows(posterior: Any, run: Any, table: Columns, draws: np.ndarray) -> list[ParameterRow]:
     summary = posterior.summary(run)
     extra = len(table.columns) - len(summary.columns)
     if extra:
@@ -210,16 +177,18 @@ def _predictive(posterior: Any, report: Any, times: Any, time_name: str, time_un
         if result is None:
             continue
         observed, replicates = (np.asarray(result.detail[name], float) for name in ("observed", "replicates"))
-        known = outcome is not None and outcome.dim == observed.size
-        columns = list(outcome.columns) if known else [f"summary {i + 1}" for i in range(observed.size)]
-        one = known and len(outcome.shapes) == 1 and len(next(iter(outcome.shapes.values()))) == 1
+        columns, name, unit, one = [f"summary {i + 1}" for i in range(observed.size)], "value", None, False
+        # A set of events is compared by summaries of it, which are not the columns of an outcome.
+        if outcome is not None and outcome.dim == observed.size:
+            columns = list(outcome.columns)
+            one = [len(shape) for shape in outcome.shapes.values()] == [1]
+            name = outcome.names[0] if one else name
+            unit = outcome.units.get(name)
         series = (one and observed.size >= _SERIES) or observed.size > _MOST_ROWS
         axis = None if times is None or len(np.ravel(times)) != observed.size else np.ravel(np.asarray(times, float))
-        name = outcome.names[0] if one else "value"
-        unit = outcome.units.get(name) if one else None
         found[f"{kind.capitalize()} predictive"] = predictive_picture(
             replicates, observed, columns, series=series, times=axis, name=name, unit=unit,
-            time_name=time_name if axis is not None else "index", time_unit=time_unit if axis is not None else None, kind=kind,
+            time_name="index" if axis is None else time_name, time_unit=None if axis is None else time_unit, kind=kind,
         )  # fmt: skip
     return found
 

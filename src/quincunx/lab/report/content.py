@@ -56,7 +56,7 @@ class ParameterRow:
 
 @dataclass(frozen=True)
 class CheckRow:
-    """One check: its verdict, what it asked, its p-value (and the one corrected for the number of checks), its effects in words."""
+    """One check: verdict, question, p-value (also corrected for the number of checks), effects in words."""
 
     name: str
     status: str
@@ -75,7 +75,7 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One parameter beside a reference posterior: shift in reference standard deviations, ratio of standard deviations."""
+    """One parameter beside a reference posterior."""
 
     name: str
     mean: float

@@ -68,7 +68,8 @@ def predictive_picture(
     """Replicates of the data beside the data: bands along a series, or one row for each number."""
     low, high = plot.central_band(replicates[np.isfinite(replicates).all(axis=1)], 0.9)
     outside = int(np.sum((observed < low) | (observed > high)))
-    count = f"{outside} of {observed.size} observed values lie outside the 90 % band, where about {0.1 * observed.size:.2g} are expected."
+    expected = f"about {0.1 * observed.size:.2g} are expected"
+    count = f"{outside} of {observed.size} observed values lie outside the 90 % band, where {expected}."
     source = "parameters drawn from the posterior" if kind == "posterior" else "parameters drawn from the prior"
     if series:
         figure = plot.predictive_series(

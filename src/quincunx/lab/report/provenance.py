@@ -18,7 +18,7 @@ _LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpyro", "blackjax", "diffr
 
 
 def surroundings() -> dict[str, Any]:
-    """Versions, platform, time and, inside a Git repository, the commit; nothing that names a person, a machine or a folder.
+    """Versions, platform, time and, inside a Git repository, the commit; no name of a person, machine or folder.
 
     >>> "versions" in surroundings()
     True
@@ -61,7 +61,8 @@ def _git(*arguments: str) -> str:
 def fingerprint(arrays: Iterable[Shaped[np.ndarray, "..."]]) -> str:
     """SHA-256 of shapes, types and contents, in order.
 
-    >>> fingerprint([np.zeros(3)]) == fingerprint([np.zeros(3)]), fingerprint([np.zeros(3)]) == fingerprint([np.ones(3)])
+    >>> zeros, ones = np.zeros(3), np.ones(3)
+    >>> fingerprint([zeros]) == fingerprint([zeros.copy()]), fingerprint([zeros]) == fingerprint([ones])
     (True, False)
     """
     total = hashlib.sha256()

@@ -1,6 +1,6 @@
 """The page's style: two colour schemes from the plots' themes, narrow screens, paper."""
 
-from quincunx.plot.style import THEMES
+from quincunx.plot import colour_rules
 
 _RULES = """
 *{box-sizing:border-box}
@@ -52,11 +52,4 @@ def stylesheet() -> str:
     >>> "prefers-color-scheme: dark" in stylesheet() and "@media print" in stylesheet()
     True
     """
-    light, dark = (
-        ";".join(f"--{meaning}:{colour}" for meaning, colour in THEMES[name].colours().items())
-        for name in ("light", "dark")
-    )
-    return (
-        f":root{{color-scheme:light dark;{light}}}\n"
-        f"@media screen and (prefers-color-scheme: dark){{:root{{{dark}}}}}\n{_RULES.strip()}\n"
-    )
+    return f":root{{color-scheme:light dark}}\n{colour_rules()}\n{_RULES.strip()}\n"

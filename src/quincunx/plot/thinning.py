@@ -12,7 +12,7 @@ _MOVE = re.compile(r"([MLQCz])([^MLQCz]*)")
 
 
 def kept_vertices(points: Float[np.ndarray, "n 2"], tolerance: float = TOLERANCE) -> Bool[np.ndarray, " n"]:
-    """Which vertices of a polyline to keep so that no other is farther than `tolerance` from it (Douglas and Peucker 1973).
+    """Vertices of a polyline to keep so that no other is farther than `tolerance` from it (Douglas and Peucker 1973).
 
     >>> kept_vertices(np.array([[0, 0], [1, 0.01], [2, 0], [2, 5]], dtype=float)).tolist()
     [True, False, True, True]

@@ -1,0 +1,85 @@
+"""A figure drawn in the light theme as SVG whose colours follow the reader's screen, light or dark."""
+
+import html
+import io
+import os
+import re
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from quincunx.plot.style import THEMES
+from quincunx.plot.thinning import thin_path
+
+
+def inline_svg(figure: Figure, *, alt: str, prefix: str) -> str:
+    """SVG to stand inside an HTML page that defines the `colour_rules`; `prefix` keeps its identifiers its own.
+
+    Each colour of the light theme becomes a variable named by its meaning. It names no address and needs no font.
+
+    >>> markup = inline_svg(Figure(figsize=(1.0, 1.0)), alt='a "b"', prefix="p1")
+    >>> markup.startswith('<svg role="img" aria-label="a &quot;b&quot;"'), "http" in markup
+    (True, False)
+    """
+    width, height, body = _body(figure, prefix)
+    return (
+        f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width:g} {height:g}" '
+        f'style="--natural: {width * 4 / 3:.0f}px">{body}'
+    )
+
+
+def save_svg(figure: Figure, path: str | os.PathLike[str], *, alt: str) -> Path:
+    """Write a figure drawn in the light theme to an SVG file that turns dark on dark screens.
+
+    >>> import tempfile
+    >>> path = save_svg(Figure(figsize=(1.0, 1.0)), Path(tempfile.mkdtemp()) / "figure.svg", alt="Nothing.")
+    >>> "prefers-color-scheme: dark" in path.read_text()
+    True
+    """
+    width, height, body = _body(figure, "figure")
+    title = html.escape(alt)
+    target = Path(path)
+    target.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:g} {height:g}" '
+        f'width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}"><title>{title}</title>'
+        f"<style>{colour_rules()}</style>{body}\n",
+        encoding="utf-8",
+    )
+    return target
+
+
+def colour_rules() -> str:
+    """CSS that gives every colour its value: light by default and on paper, dark on dark screens.
+
+    >>> "--posterior:" in colour_rules()
+    True
+    """
+    light, dark = (
+        ";".join(f"--{meaning}:{colour}" for meaning, colour in THEMES[name].colours().items())
+        for name in ("light", "dark")
+    )
+    return f":root{{{light}}}@media screen and (prefers-color-scheme: dark){{:root{{{dark}}}}}"
+
+
+def _body(figure: Figure, prefix: str) -> tuple[float, float, str]:
+    """Width and height in points, and everything after the opening tag."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": prefix, "svg.image_inline": True}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+    text = buffer.getvalue()
+    opening = re.search(r'<svg[^>]*viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>', text)
+    if opening is None:
+        raise ValueError("got an SVG without a view box; expected Matplotlib's; use its own SVG canvas")
+    text = text[opening.end() :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    # Links inside one document need no second namespace.
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r'\sid="([^"]+)"', rf' id="{prefix}-\1"', text)
+    text = re.sub(r'\shref="#([^"]+)"', rf' href="#{prefix}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+    text = re.sub(r'\sd="([^"]*)"', lambda found: f' d="{thin_path(found.group(1))}"', text)
+    for meaning, colour in THEMES["light"].colours().items():
+        text = re.sub(rf"(fill|stroke): {colour}\b", rf"\1: var(--{meaning})", text, flags=re.IGNORECASE)
+    return float(opening.group(1)), float(opening.group(2)), text.strip()
