@@ -10,8 +10,8 @@ import pytest
 
 from quincunx.errors import FailureWarning, QuincunxWarning
 from quincunx.model import Prior, simulator, wrap
-from quincunx.run import host, simulate
-from quincunx.run.host import address_of
+from quincunx.run import host, pool, simulate
+from quincunx.run.pool import address_of
 
 PRIOR = Prior(mu=dist.Normal(0.0, 1.0))
 
@@ -63,7 +63,7 @@ def test_a_simulation_that_kills_its_process_is_found_and_the_others_kept(eager_
 
 
 def test_workers_that_cannot_start_leave_the_work_to_this_process(eager_pool, monkeypatch):
-    nowhere = host.Address("no_such_module", None, "walk", "walk")
+    nowhere = pool.Address("no_such_module", None, "walk", "walk")
     monkeypatch.setattr(host, "address_of", lambda simulator: nowhere)
     with pytest.warns(QuincunxWarning, match="no_such_module"):
         sims = simulate(walk, 20, key=0, workers=2)
@@ -87,7 +87,7 @@ def test_what_has_no_address_runs_here(eager_pool):
 
 
 def test_cheap_work_starts_no_processes(monkeypatch):
-    monkeypatch.setattr(host, "_run_pool", None)
+    monkeypatch.setattr(host, "run_pool", None)
     began = time.monotonic()
     simulate(walk, 100, key=0)
     assert time.monotonic() - began < 60

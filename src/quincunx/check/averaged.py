@@ -14,7 +14,7 @@ from quincunx.values import as_key
 def exchange_energy(
     points: Float[np.ndarray, "N k U"], *, permutations: int, key: PRNGKeyArray
 ) -> tuple[float, Float[np.ndarray, " permutations"]]:
-    """The energy distance between points[:, 0] and the rest, and its values when another member of each row is taken for the first.
+    """The energy distance between points[:, 0] and the rest, and its values with another member of each row for the first.
 
     E = 2 E|A - B| - E|A - A'| - E|B - B'|. The members of a row are exchangeable if q is the posterior, so that the
     null is exact although they share their x.

@@ -1,7 +1,7 @@
 """Classifier two-sample test, exactly as the sbibm benchmark defines it."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from quincunx.errors import MissingExtra, ShapeMismatch, UsageError
 
@@ -9,8 +9,8 @@ FOLDS = 5
 
 
 def c2st(
-    reference: Float[np.ndarray, "n D"],
-    approximate: Float[np.ndarray, "m D"],
+    reference: Float[np.ndarray | Array, "n D"],
+    approximate: Float[np.ndarray | Array, "m E"],
     *,
     seed: int = 1,
     folds_used: int = FOLDS,
@@ -36,7 +36,9 @@ def c2st(
     except ImportError as error:
         raise MissingExtra("bench", "the classifier two-sample test") from error
     if not 1 <= folds_used <= FOLDS:
-        raise UsageError(f"got folds_used={folds_used}; expected 1 to {FOLDS}; leave it out for the benchmark's definition")
+        raise UsageError(
+            f"got folds_used={folds_used}; expected 1 to {FOLDS}; leave it out for the benchmark's definition"
+        )
     # The benchmark computes in single precision, and scikit-learn trains in the precision of its input.
     first, second = np.asarray(reference, np.float32), np.asarray(approximate, np.float32)
     if first.shape[1] != second.shape[1]:

@@ -35,7 +35,7 @@ DEFAULT = (
     "prior predictive",
     "posterior predictive",
 )
-"""The default set. The answer q(theta | x) = p(theta) is caught by tarp and lc2st, and by sbc where p(x | theta) is known."""
+"""The default set. tarp and lc2st catch the answer q(theta | x) = p(theta), and sbc does where p(x | theta) is known."""
 
 
 def check(
@@ -50,7 +50,7 @@ def check(
     design: Any = None,
     log_likelihood: Callable[..., Any] | None = None,
 ) -> Report:
-    """Is the posterior right? Fresh simulations are sent through the same estimator, and the observation through the model.
+    """Is the posterior right? Fresh simulations go through the same estimator, and the observation through the model.
 
     `n` simulations from the prior with `draws` draws of q(theta | x) each serve all calibration tests (or `sims`, which
     must not have been trained on); as many more, from the posterior, are compared with the observation if there is one.
@@ -122,7 +122,7 @@ def check(
 
 
 def observation_of(posterior: Any, simulator: Any, sims: Simulations | None) -> tuple[Any, int | None]:
-    """The observation as arrays of the simulator's shapes (None if there is none), and its number of events if it is a set."""
+    """The observation as arrays of the simulator's shapes (or None), and its number of events if it is a set."""
     x_o = getattr(posterior, "x_o", None)
     if x_o is None or (simulator is None and sims is None):
         return x_o, None
@@ -150,14 +150,16 @@ def ratio_results(posterior: Any, trials: Trials, *, key: PRNGKeyArray, m: int =
     fresh = prior.sample_flat(len(trials) * m, key=key).reshape(len(trials), m, -1)
 
     def log_ratio(theta, x):
-        return np.asarray(estimator.log_likelihood(prior.unflatten(jnp.asarray(theta, jnp.float32)), x, **settings), float)
+        return np.asarray(
+            estimator.log_likelihood(prior.unflatten(jnp.asarray(theta, jnp.float32)), x, **settings), float
+        )
 
     results = ratio_checks(log_ratio, trials.truth, trials.outcomes, np.asarray(fresh, float))
     return tuple(result for result in results if not np.isnan(result.p_value))
 
 
 def misspecification(found: Any) -> TestResult:
-    """The estimator's own test of its observation against the simulations it was trained on, as a result of the report."""
+    """The estimator's own test of its observation against its training simulations, as a result of the report."""
     return TestResult(
         name="misspecification",
         question="Is the observation like what was simulated for training?",

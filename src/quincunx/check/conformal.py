@@ -1,4 +1,4 @@
-"""Split-conformal repair: credible regions made wide (or narrow) enough to cover as promised, whatever the estimator."""
+"""Split-conformal repair: credible regions made wide (or narrow) enough to cover, whatever the estimator."""
 
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from quincunx.values import as_key, register
 def nonconformity(
     log_q: Float[np.ndarray, " n"], log_q_draws: Float[np.ndarray, "n L"], *, key: PRNGKeyArray
 ) -> Float[np.ndarray, " n"]:
-    """How far out a point lies under q(. | x), given L draws: its highest-density level, continued beyond the last draw.
+    """How far out a point lies under q(. | x), by L draws: its highest-density level, continued beyond the last draw.
 
     The level c in (0, 1) of `hpd_levels`; for a point less dense than every draw, 1 + (min log q of the draws - log q)
     / spread of log q, so that an overconfident answer can still be repaired by a finite region.
@@ -47,7 +47,7 @@ class Repair(eqx.Module):
     draws: int = eqx.field(static=True)
 
     def threshold(self, level: float) -> float:
-        """The score below which a region of coverage `level` lies; up to 1 it is the stated mass to ask the estimator for.
+        """The score below which a region of coverage `level` lies; up to 1 it is the mass to ask the estimator for.
 
         Raises:
             TooFewSimulations: if N is too small for so high a level.
@@ -107,13 +107,13 @@ class Region(eqx.Module):
         return nonconformity(log_q, draws, key=as_key(key)) <= self.threshold
 
     def sample(self) -> dict[str, np.ndarray]:
-        """The estimator's own draws that lie inside, densest first: those of highest density up to the repaired mass."""
+        """The estimator's own draws that lie inside, densest first, up to the repaired mass."""
         order = np.argsort(-self.log_q)[: int(np.ceil(self.mass * len(self.log_q)))]
         return {name: np.asarray(value)[0][order] for name, value in self.drawn.items()}
 
 
 def conformal(trials: Trials, *, key: int | PRNGKeyArray) -> Repair:
-    """Measure an estimator on held-out trials, so that its regions can be repaired (split-conformal; 2107.07511 section 2).
+    """Measure an estimator on held-out trials, so that its regions can be repaired (split-conformal, 2107.07511).
 
     Raises:
         UsageError: if the estimator has no density.
@@ -126,6 +126,8 @@ def conformal(trials: Trials, *, key: int | PRNGKeyArray) -> Repair:
     True
     """
     if trials.log_q_truth is None or trials.log_q_draws is None:
-        raise UsageError("got an estimator without log_prob_many; expected a density; conformal regions are cut from it")
+        raise UsageError(
+            "got an estimator without log_prob_many; expected a density; conformal regions are cut from it"
+        )
     scores = nonconformity(trials.log_q_truth, trials.log_q_draws, key=as_key(key))
     return Repair(np.sort(scores), trials.draws_each)

@@ -30,7 +30,7 @@ class EcdfBand:
 
 
 def evaluation_points(draws: int) -> Float[np.ndarray, " K"]:
-    """The fractions z at which the ECDF of ranks among `draws` draws is looked at: multiples of 1 / (draws + 1), at most 100.
+    """The fractions z at which the ECDF of ranks is looked at: multiples of 1 / (draws + 1), at most 100.
 
     At these points the count of ranks below z (draws + 1) is exactly Binomial(n, z) for an exact posterior, discrete or
     not.
@@ -46,7 +46,9 @@ def evaluation_points(draws: int) -> Float[np.ndarray, " K"]:
     return np.arange(step, cells, step) / cells
 
 
-def stays_inside(lower: Int[np.ndarray, " K"], upper: Int[np.ndarray, " K"], n: int, points: Float[np.ndarray, " K"]) -> float:
+def stays_inside(
+    lower: Int[np.ndarray, " K"], upper: Int[np.ndarray, " K"], n: int, points: Float[np.ndarray, " K"]
+) -> float:
     """The probability that n uniform values have lower_k <= #{values < z_k} <= upper_k at every k, exactly.
 
     The counts are a Markov chain, C_k | C_{k-1} = c ~ c + Binomial(n - c, (z_k - z_{k-1}) / (1 - z_{k-1})); the
@@ -68,7 +70,11 @@ def stays_inside(lower: Int[np.ndarray, " K"], upper: Int[np.ndarray, " K"], n: 
         possible = (gained >= 0) & (gained <= trials)
         g = np.where(possible, gained, 0)
         log_pmf = (
-            log_factorial[trials] - log_factorial[g] - log_factorial[trials - g] + g * np.log(q) + (trials - g) * np.log1p(-q)
+            log_factorial[trials]
+            - log_factorial[g]
+            - log_factorial[trials - g]
+            + g * np.log(q)
+            + (trials - g) * np.log1p(-q)
         )
         mass = mass @ np.where(possible, np.exp(log_pmf), 0.0)
         states, past = reached, z

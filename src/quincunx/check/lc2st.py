@@ -36,7 +36,9 @@ def lc2st(
     (`detail["p_counted"]` has the plain count). The networks see the data's columns and theta in units of the answer's
     own mean and spread for that x.
     """
-    return _local_test(trials.position_truth, trials.position_draws, trials.x, x_o, draws_o, "lc2st", "exchanged", nulls, epochs, key)
+    return _local_test(
+        trials.position_truth, trials.position_draws, trials.x, x_o, draws_o, "lc2st", "exchanged", nulls, epochs, key
+    )
 
 
 def lc2st_base(

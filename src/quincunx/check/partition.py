@@ -97,7 +97,7 @@ def ratio_checks(
     *,
     most: int = 100,
 ) -> tuple[TestResult, TestResult, TestResult]:
-    """Both partition checks and the balance of a ratio estimator, on N simulated pairs and M fresh prior draws for each.
+    """Both partition checks and the balance of a ratio estimator, on N simulated pairs and M prior draws for each.
 
     `log_ratio(theta (N, M, D), x (N, ...))` -> (N, M). Over theta every x has its own draws; over x the first `most`
     fresh thetas all see the same N outcomes.

@@ -9,7 +9,7 @@ from scipy.stats import norm
 def random_ranks(
     truth: Float[np.ndarray, " n"], draws: Float[np.ndarray, "n L"], *, key: PRNGKeyArray
 ) -> Int[np.ndarray, " n"]:
-    """The rank of each truth among its own L draws, in {0, ..., L}: #{draws < truth} plus a uniform share of those equal to it.
+    """The rank of each truth among its own L draws, in {0, ..., L}: #{draws < truth} and a random share of its equals.
 
     Uniform whenever truth and draws are exchangeable, whether or not they are continuous. NaN draws count as below
     everything.

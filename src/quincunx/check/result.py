@@ -74,7 +74,7 @@ class TestResult:
 
 
 def holm(p_values: Sequence[float] | Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-    """Holm's step-down correction: adjusted p-values that bound the chance of any false alarm, however the tests depend.
+    """Holm's step-down correction: adjusted p-values that bound the chance of a false alarm, however tests depend.
 
     p_(i) -> max_{j <= i} min(1, (m - j + 1) p_(j)) over the ordered p-values. A NaN stays NaN and is not counted.
 

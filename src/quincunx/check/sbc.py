@@ -71,7 +71,7 @@ def rank_test(
 
 
 def sbc(trials: Trials, *, key: int | PRNGKeyArray) -> tuple[TestResult, ...]:
-    """Simulation-based calibration (1804.06788) of every parameter, and of log q(theta | x) and log p(x | theta) where known.
+    """Simulation-based calibration (1804.06788) of every parameter, and of log q(theta | x) and log p(x | theta).
 
     For theta_i ~ p(theta), x_i ~ p(x | theta_i) and theta_il ~ q(theta | x_i) the rank of f(theta_i, x_i) among the
     f(theta_il, x_i) is uniform for every f if q is the posterior. The answer q = p(theta) passes for every f that
@@ -96,10 +96,20 @@ def sbc(trials: Trials, *, key: int | PRNGKeyArray) -> tuple[TestResult, ...]:
         for i, name in enumerate(trials.names)
     ]
     for title, question, truth, draws, k in (
-        ("log q", "Is the answer's own density at the truth ranked uniformly?",
-         trials.log_q_truth, trials.log_q_draws, keys[-2]),
-        ("log p(x|theta)", "Is the likelihood of the truth ranked uniformly? It sees whether the data were used.",
-         trials.log_likelihood_truth, trials.log_likelihood_draws, keys[-1]),
+        (
+            "log q",
+            "Is the answer's own density at the truth ranked uniformly?",
+            trials.log_q_truth,
+            trials.log_q_draws,
+            keys[-2],
+        ),
+        (
+            "log p(x|theta)",
+            "Is the likelihood of the truth ranked uniformly? It sees whether the data were used.",
+            trials.log_likelihood_truth,
+            trials.log_likelihood_draws,
+            keys[-1],
+        ),
     ):
         if truth is not None and draws is not None:
             results.append(rank_test(f"sbc: {title}", question, truth, draws, key=k, parameter=False))

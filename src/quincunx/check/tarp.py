@@ -18,7 +18,7 @@ BLOCKS = 10
 def data_references(
     theta: Float[np.ndarray, "N U"], features: Float[np.ndarray, "N G"], *, key: PRNGKeyArray
 ) -> Float[np.ndarray, "N U"]:
-    """A reference point for each x_i that depends on x_i and on earlier pairs only, so that the ranks stay exactly independent.
+    """A reference for each x_i that depends on x_i and on earlier pairs only, so that ranks stay exactly independent.
 
     Kernel ridge regression of theta on x in blocks, each fitted to the blocks before it, plus noise of the size of the
     prior's spread over two; the first block takes a random linear function of x.
@@ -70,6 +70,8 @@ def tarp(trials: Trials, *, key: int | PRNGKeyArray) -> TestResult:
         statistic=float(outcome.statistic),
         n=len(trials),
         effects={"largest deviation": float(outcome.statistic), "area": offset},
-        note="the truth lies nearer to what the data suggest than the draws do" if outcome.pvalue < WARN_BELOW and offset > 0 else "",
+        note="the truth lies nearer to what the data suggest than the draws do"
+        if outcome.pvalue < WARN_BELOW and offset > 0
+        else "",
         detail={"fractions": fractions, "ranks": ranks, "draws": np.array(trials.draws_each)},
     )

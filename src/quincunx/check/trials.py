@@ -112,7 +112,7 @@ def run_trials(
     events: int | None = None,
     log_likelihood: Callable[..., Any] | None = None,
 ) -> Trials:
-    """Simulate n pairs from the prior (or take `sims`, which must not have been used for training) and draw from q for each.
+    """Simulate n pairs from the prior (or take `sims`, which must not have been trained on) and draw from q for each.
 
     `log_likelihood(theta, x)` of one parameter point (a dict) and one outcome, which JAX must be able to transform,
     adds the quantity log p(x | theta); terms free of theta may be missing. By default it is that of
@@ -126,7 +126,9 @@ def run_trials(
     k_simulate, k_draw = jax.random.split(as_key(key))
     if sims is None:
         if simulator is None:
-            raise UsageError("got neither a simulator nor simulations; expected one of them; pass the simulator or sims=")
+            raise UsageError(
+                "got neither a simulator nor simulations; expected one of them; pass the simulator or sims="
+            )
         sims = simulate(simulator, n, key=k_simulate, design=design, events=events)
     usable = sims.valid()
     if len(usable) == 0:

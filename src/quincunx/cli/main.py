@@ -1,5 +1,6 @@
 """The door of the command line: which verbs there are."""
 
+import signal
 import sys
 from typing import Annotated
 
@@ -60,4 +61,6 @@ def _root(
 
 def main() -> None:
     """Run the command line; the exit code says how it ended."""
+    # Batch systems ask with SIGTERM before they kill: to us that is Ctrl-C, after which what is done is saved.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="quincunx")

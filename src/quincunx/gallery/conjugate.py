@@ -1,11 +1,12 @@
 """Problems whose posterior every textbook has."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jax.scipy.special import betaln, gammaln, xlog1py, xlogy
+from jax.scipy.special import gammaln, xlog1py, xlogy
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.gallery.catalogue import entry
@@ -152,7 +153,11 @@ def beta_binomial_truth(trials: int, a: float, b: float) -> Truth:
     """
 
     def choices(x: Float[Array, " 1"]) -> Float[Array, ""]:
-        return -betaln(trials - x[0] + 1.0, x[0] + 1.0) - jnp.log(trials + 1.0)
+        return math.lgamma(trials + 1) - gammaln(x[0] + 1.0) - gammaln(trials - x[0] + 1.0)
+
+    # JAX's betaln is accurate to 1e-6 only, in float64 too.
+    def log_beta(p: Any, q: Any) -> Float[Array, ""]:
+        return gammaln(p) + gammaln(q) - gammaln(p + q)
 
     def log_likelihood(theta: dict, x: Float[Array, " 1"]) -> Float[Array, ""]:
         return choices(x) + xlogy(x[0], theta["theta"]) + xlog1py(trials - x[0], -theta["theta"])
@@ -170,6 +175,6 @@ def beta_binomial_truth(trials: int, a: float, b: float) -> Truth:
         log_likelihood=log_likelihood,
         fisher=fisher,
         log_posterior=lambda theta, x: dist.Beta(a + x[0], b + trials - x[0]).log_prob(theta["theta"]),
-        log_evidence=lambda x: choices(x) + betaln(a + x[0], b + trials - x[0]) - betaln(a, b),
+        log_evidence=lambda x: choices(x) + log_beta(a + x[0], b + trials - x[0]) - log_beta(a, b),
         posterior_sample=posterior_sample,
     )

@@ -1,10 +1,12 @@
 """How many catch it in the end: a small stochastic epidemic with an exact final-size distribution."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jax.scipy.special import betaln, xlogy
+from jax.scipy.special import xlogy
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.gallery.catalogue import entry
@@ -36,6 +38,7 @@ def problem(
     """
     n, m = susceptibles, initial
     (a, b), (c, d) = beta_prior, gamma_prior
+    log_beta = math.lgamma(a) + math.lgamma(c) - math.lgamma(a + c)
 
     def log_likelihood(theta: dict, x: Float[Array, " 1"]) -> Float[Array, ""]:
         probabilities = final_size_probabilities(jnp.asarray(theta["beta"] / theta["gamma"]), n, m)
@@ -45,7 +48,7 @@ def problem(
 
     def weighted(shares: dict, x: Float[Array, " 1"]) -> Float[Array, ""]:
         u = shares["u"]
-        prior_term = (a - 1) * jnp.log(u) + (c - 1) * jnp.log1p(-u) - betaln(a, c)
+        prior_term = (a - 1) * jnp.log(u) + (c - 1) * jnp.log1p(-u) - log_beta
         return prior_term + log_likelihood({"beta": u * d, "gamma": (1 - u) * b}, x)
 
     draw_share = grid_posterior_sample("u", weighted, _EDGE, 1 - _EDGE)
@@ -90,7 +93,7 @@ def problem(
     )
 
 
-def final_size_probabilities(r0: Float[Array, ""], n: int = 20, m: int = 1) -> Float[Array, " n+1"]:
+def final_size_probabilities(r0: Float[Array, ""], n: int = 20, m: int = 1) -> Float[Array, " sizes"]:
     """P(j of n are infected in the end), j = 0..n, for m first infectives and exponential infectious periods.
 
     The next event is an infection with probability p_j = R0 s / (1 + R0 s), s = (n - j) / n, whatever the number of

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from quincunx.infer.sets import padded_size
 
-ROWS = 65_536
+ROWS = 16_384
 """How many rows one compiled call handles: enough to be fast, few enough to fit any memory."""
 
 

@@ -1,6 +1,7 @@
 """What a fit leaves behind: something that answers for any observation."""
 
 import abc
+import dataclasses
 import os
 import warnings
 from pathlib import Path
@@ -56,6 +57,10 @@ class Estimator(eqx.Module):
                 stacklevel=2,
             )
         return self.close(observation, result)
+
+    def noting(self, note: str) -> "Estimator":
+        """The same estimator with one more thing to say about itself."""
+        return dataclasses.replace(self, notes=(*self.notes, note))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the estimator to one file; `quincunx.load` reads it back without the simulator."""

@@ -30,6 +30,7 @@ class Method(abc.ABC):
     """Options of one method of inference; every subclass is a frozen dataclass and final."""
 
     name: ClassVar[str]
+    screen = False
 
     @abc.abstractmethod
     def fit(
@@ -40,7 +41,7 @@ class Method(abc.ABC):
     @property
     def takes_sets(self) -> bool:
         """Whether the networks read whole sets of events, which then must be simulated as such."""
-        return self.name in ("npe", "fmpe", "npse")
+        return self.name in ("npe", "fmpe", "npse", "auto")
 
     def before(self, simulator: Simulator, budget: int, *, key: PRNGKeyArray, **settings: Any) -> "tuple[Method, int]":
         """Whatever the method wants simulated besides draws from the prior: the method with it, and the budget that is left."""

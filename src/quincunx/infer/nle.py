@@ -25,7 +25,7 @@ class NLE(Method):
 
     The posterior is proportional to prod_i q(x_i | theta) p(theta), for any number of independent events, and times p(valid | theta) for each
     where some simulations failed. Columns of whole numbers are spread over their unit cell by U(0, 1) noise in training and read at its middle.
-    `density`, `members`, `x_scale` and `settings` are as for `NPE`; `sampler` is "auto", "smc", "nuts" or "slice".
+    `density`, `members`, `x_scale`, `screen` and `settings` are as for `NPE`; `sampler` is "auto", "smc", "nuts" or "slice".
     """
 
     name: ClassVar[str] = "nle"
@@ -33,6 +33,7 @@ class NLE(Method):
     density: Spec | str = "affine"
     members: int = 1
     x_scale: str = "auto"
+    screen: bool = False
     settings: FitSettings | None = None
     sampler: str = "auto"
 

@@ -25,7 +25,8 @@ class NPE(Method):
     The density lives in unconstrained space, so that no draw can leave the prior's support, and its log-density includes the
     Jacobian. `density` is "spline", "affine", "coupling" (flows), "gaussian", "mixture", or a specification; `members`
     networks are trained side by side and mixed equally; `embedding` (a kind or a specification) reads x that is not a short vector, and sets of
-    events get a deep set by themselves; `x_scale` is "auto", "zscore", "robust" or "none".
+    events get a deep set by themselves; `x_scale` is "auto", "zscore", "robust" or "none"; `screen`
+    drops the columns of x whose ranks do not depend on theta (for long x of which most is noise).
     Failed simulations are left out, which is exact: the answer is the posterior given a finite observation.
 
     >>> NPE(members=3).describe()["members"]
@@ -38,6 +39,7 @@ class NPE(Method):
     members: int = 1
     embedding: Spec | str | None = None
     x_scale: str = "auto"
+    screen: bool = False
     settings: FitSettings | None = None
 
     def fit(

@@ -12,6 +12,7 @@ from quincunx.infer.misspecification import Familiarity
 from quincunx.infer.reading import Reader
 from quincunx.infer.rows import Rows, rows_of
 from quincunx.learn import Scale
+from quincunx.learn.screen import relevant_columns
 from quincunx.model import Prior
 from quincunx.run import Simulations
 
@@ -55,9 +56,19 @@ class Preparation:
 
 
 def prepare(
-    sims: Simulations, prior: Prior, *, x_scale: str, failures_kept_out: str, key: PRNGKeyArray
+    sims: Simulations,
+    prior: Prior,
+    *,
+    x_scale: str,
+    failures_kept_out: str,
+    key: PRNGKeyArray,
+    theta_as_input: bool = False,
+    screen: bool = False,
 ) -> Preparation:
     """Read the simulations that worked and fit the scales; `failures_kept_out` says what dropping the others means.
+
+    Where theta is a network's input and not its output, bounded parameters are shown as they are and not by their
+    probits: a likelihood is a smoother function of them. `screen` drops the columns of x that say nothing about theta.
 
     Raises:
         NameMismatch, ShapeMismatch: if prior and simulations disagree.
@@ -67,15 +78,20 @@ def prepare(
     rows = rows_of(sims, prior, design=reader.simulated_design(sims))
     events = rows.x.reshape(-1, rows.x.shape[-1])
     scales = {
-        "theta": Scale.fit(rows.u, names=_u_names(prior)),
+        "theta": Scale.fit(rows.u, names=_u_names(prior), probit=prior.probits if theta_as_input else None),
         "x": Scale.fit(events, method=x_scale, names=reader.columns),
         "design": Scale.fit(rows.design, method="zscore" if rows.design.shape[1] else "none", names=reader.design_columns),
     }
+    notes: tuple[str, ...] = ()
+    if screen:
+        kept = relevant_columns(events, np.repeat(rows.u, rows.x.shape[1], axis=0))
+        if 0 < kept.sum() < len(kept):
+            scales["x"] = scales["x"].keeping(kept)
+            notes += (f"{len(kept) - kept.sum()} of {len(kept)} columns of x were dropped: their ranks do not depend on theta",)
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(events))[:8000]
-    notes = ()
     if rows.failure_rate > 0:
         failed = int((~rows.worked).sum())
-        notes = (f"{failed} of {len(rows.worked)} simulations gave no finite outcome: {failures_kept_out}",)
+        notes += (f"{failed} of {len(rows.worked)} simulations gave no finite outcome: {failures_kept_out}",)
     if sims.stopped:
         notes += (f"the simulations were {sims.stopped} after {len(sims)}",)
     return Preparation(reader, rows, scales, _familiarity(events, order, reader.columns), notes)

@@ -41,7 +41,15 @@ def fit_potential(
 ) -> PotentialEstimator:
     """Fit a likelihood or ratio of single events; sets of events are taken apart, each with its theta."""
     k_order, k_noise, k_fit, k_valid = jax.random.split(key, 4)
-    prepared = prepare(sims, prior, x_scale=method.x_scale, failures_kept_out=_LEARNED, key=k_order).single_events()
+    prepared = prepare(
+        sims,
+        prior,
+        x_scale=method.x_scale,
+        failures_kept_out=_LEARNED,
+        key=k_order,
+        theta_as_input=True,
+        screen=method.screen,
+    ).single_events()
     raw, notes = prepared, prepared.notes
     integers = np.zeros(prepared.rows.x.shape[-1], bool)
     if term == "likelihood":
@@ -101,6 +109,9 @@ def _dequantised(prepared: Preparation, integers: np.ndarray, x_scale: str, *, k
     noise = np.random.default_rng(np.asarray(jax.random.key_data(key))).random(prepared.rows.x.shape, np.float32)
     x = prepared.rows.x + np.where(integers, noise, np.float32(0.0))
     scale = Scale.fit(x[:, 0], method=x_scale, names=prepared.reader.columns)
+    kept = prepared.scales["x"].kept
+    if kept is not None:
+        scale = scale.keeping(np.isin(np.arange(x.shape[-1]), np.asarray(kept)))
     return replace(prepared, rows=replace(prepared.rows, x=x), scales={**prepared.scales, "x": scale})
 
 

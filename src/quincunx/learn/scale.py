@@ -12,6 +12,8 @@ from quincunx.errors import ConstantColumnWarning, UsageError
 from quincunx.values import register
 
 _FLOOR = 1e-14
+_HEAVY = 30.0
+"""Kurtosis above which a mean and a standard deviation no longer describe a column (a normal has 3, a Laplace 6)."""
 _METHODS = ("zscore", "robust", "auto", "none")
 _LINEAR, _LOG, _ASINH, _NORMAL = 0, 1, 2, 3
 
@@ -23,8 +25,8 @@ class Scale(eqx.Module):
     z = (w(x) - shift) / spread, where w is, column by column, the identity, log(x + offset), asinh((x - centre) /
     width), or the normal distribution function (for the columns named in `probit`, which are probits of bounded numbers:
     a network then sees the number itself, in which a likelihood is smoother). Methods: "zscore" (identity warp, mean and standard deviation), "robust" (asinh about the median in units of
-    the scaled median absolute deviation: for tails without a variance), "auto" (the warp that brings the column's
-    quantiles nearest to a normal's), "none". A constant column gets spread 1 and a `ConstantColumnWarning`.
+    the scaled median absolute deviation: for tails without a variance), "auto" (the identity; the logarithm for
+    a column without negative values, asinh for one with very heavy tails, where that brings its quantiles nearer to a normal's), "none". A constant column gets spread 1 and a `ConstantColumnWarning`.
 
     >>> import numpy as np
     >>> scale = Scale.fit(np.array([[1.0, 10.0], [3.0, 30.0]]))
@@ -39,6 +41,24 @@ class Scale(eqx.Module):
     width: Float[Array, " d"]
     shift: Float[Array, " d"]
     spread: Float[Array, " d"]
+    kept: Int[Array, " d"] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many columns come out."""
+        return self.spread.shape[-1]
+
+    def keeping(self, columns: Bool[np.ndarray, " d"]) -> "Scale":
+        """The same map, of the chosen columns alone; the others are dropped on the way in, and `inverse` gives the kept ones.
+
+        >>> import numpy as np
+        >>> scale = Scale.fit(np.arange(6.0).reshape(2, 3)).keeping(np.array([True, False, True]))
+        >>> scale.forward(np.array([1.5, 9.0, 3.5])).tolist()
+        [0.0, 0.0]
+        """
+        kept = np.flatnonzero(columns).astype(np.int32)
+        parts = (getattr(self, name)[kept] for name in _ARRAYS)
+        return Scale(*parts, jnp.asarray(kept))
 
     @classmethod
     def fit(
@@ -80,9 +100,9 @@ class Scale(eqx.Module):
         numbers = (jnp.asarray(np.asarray(v, np.float32)) for v in (centre, width, shift, spread))
         return cls(jnp.asarray(np.asarray(warp, np.int32)), *numbers)
 
-    def forward(self, x: Float[Array, "*batch d"] | Float[np.ndarray, "*batch d"]) -> Float[Array, "*batch d"]:
+    def forward(self, x: Float[Array, "*batch d"] | Float[np.ndarray, "*batch d"]) -> Float[Array, "*batch k"]:
         """Scaled values."""
-        return (self._warped(jnp.asarray(x)) - self.shift) / self.spread
+        return (self._warped(self._chosen(x)) - self.shift) / self.spread
 
     def inverse(self, z: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
         """Values from scaled values."""
@@ -95,13 +115,17 @@ class Scale(eqx.Module):
 
     def log_det(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         """log|det dz/dx|: what turns a density of scaled values into one of values."""
-        x = jnp.asarray(x)
+        x = self._chosen(x)
         log_slope = jnp.where(self.warp == _LOG, -jnp.log(self._shifted(x)), 0.0)
         relative = jnp.where(self.warp == _ASINH, (x - self.centre) / self.width, 0.0)
         by_asinh = -0.5 * jnp.log1p(relative**2) - jnp.log(self.width)
         log_slope = jnp.where(self.warp == _ASINH, by_asinh, log_slope)
         log_slope = jnp.where(self.warp == _NORMAL, jax.scipy.stats.norm.logpdf(x), log_slope)
         return jnp.sum(log_slope - jnp.log(self.spread), axis=-1)
+
+    def _chosen(self, x):
+        x = jnp.asarray(x)
+        return x if self.kept is None else x[..., self.kept]
 
     def _shifted(self, x):
         # a log column met below its support is pinned there; the misspecification check is what reports it
@@ -114,13 +138,17 @@ class Scale(eqx.Module):
 
     def to_state(self) -> tuple[dict, dict[str, np.ndarray]]:
         """What a file holds of it."""
-        names = ("warp", "centre", "width", "shift", "spread")
-        return {}, {name: np.asarray(getattr(self, name)) for name in names}
+        arrays = {name: np.asarray(getattr(self, name)) for name in _ARRAYS}
+        return {}, arrays if self.kept is None else arrays | {"kept": np.asarray(self.kept)}
 
     @classmethod
     def from_state(cls, spec: dict, arrays: dict[str, np.ndarray]) -> "Scale":
         """The inverse of `to_state`."""
-        return cls._of(*(arrays[name] for name in ("warp", "centre", "width", "shift", "spread")))
+        kept = arrays.get("kept")
+        return cls(*(jnp.asarray(arrays[name]) for name in _ARRAYS), None if kept is None else jnp.asarray(kept))
+
+
+_ARRAYS = ("warp", "centre", "width", "shift", "spread")
 
 
 def _warp_column(x, warp, centre, width):
@@ -141,7 +169,9 @@ def _choose(x: np.ndarray, method: str) -> tuple[int, float, float]:
     asinh = (_ASINH, median, spread)
     if method == "robust":
         return asinh
-    candidates = [linear, asinh]
+    centred = x - x.mean()
+    heavy = float(np.mean(centred**4)) > _HEAVY * float(np.mean(centred**2)) ** 2
+    candidates = [linear, asinh] if heavy else [linear]
     low = float(x.min())
     if low >= 0:
         positive = x[x > 0]

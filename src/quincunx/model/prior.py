@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, Float, Num, PRNGKeyArray
 from quincunx.errors import NameMismatch, ShapeMismatch, UnsupportedPrior
 from quincunx.model import arithmetic
 from quincunx.model.distributions import distribution_from_state, distribution_to_state
-from quincunx.model.transforms import Transform, transform_for
+from quincunx.model.transforms import Probit, Transform, transform_for
 from quincunx.model.truncated import truncate
 from quincunx.values import as_key, register
 
@@ -134,6 +134,16 @@ class Prior(eqx.Module):
         return sum(t.unconstrained_size for t in self.transforms)
 
     @property
+    def probits(self) -> np.ndarray:
+        """Which unconstrained numbers are probits of bounded ones, (unconstrained_dim,) of bool.
+
+        >>> import numpyro.distributions as dist
+        >>> Prior(a=dist.Uniform(0.0, 1.0), b=dist.Normal(0.0, 1.0)).probits.tolist()
+        [True, False]
+        """
+        return np.concatenate([np.full(t.unconstrained_size, isinstance(t, Probit)) for t in self.transforms])
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """A name for each flat number: `a` for a scalar, `v[0]`, `v[1]` for a vector, `m[0,1]` for a matrix."""
         return tuple(column for name, shape in self.shapes.items() for column in columns_of(name, shape))
@@ -222,8 +232,8 @@ class Prior(eqx.Module):
         """log p(theta(u)) + log |det d theta / d u|, the density of u.
 
         >>> import numpyro.distributions as dist, jax.numpy as jnp
-        >>> Prior(a=dist.Uniform(-3.0, 5.0)).log_prob_unconstrained(jnp.zeros(1))
-        Array(-0.9189385, dtype=float32)
+        >>> round(float(Prior(a=dist.Uniform(-3.0, 5.0)).log_prob_unconstrained(jnp.zeros(1))), 4)
+        -0.9189
         """
         return arithmetic.log_prob_unconstrained(self, self._unconstrained(u))
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import binom, kstwo
 
 from quincunx.errors import ShapeMismatch
@@ -100,23 +101,20 @@ def sbc_ranks(
         band = (np.array([0.0, 1.0]), np.array([-width, -width]), np.array([width, width]))
     with drawing(theme) as colours:
         figure, grid = panels(ranks.shape[1], rows_each=2, height=1.45)
-        curves = [ecdf_difference(ranks[:, column], n_draws) for column in range(ranks.shape[1])]
-        reach = 1.15 * max(
-            float(np.max(np.abs([band[1].min(), band[2].max()]))), *(float(np.abs(d).max()) for _, d in curves)
-        )
-        tallest = max(int(rank_counts(ranks[:, c], n_draws, bins)[0].max()) for c in range(ranks.shape[1]))
+        widest = float(np.max(np.abs([np.min(band[1]), np.max(band[2])])))
         for column, (top, bottom) in enumerate(grid):
+            # Each panel has its own scale: one quantity far off must not flatten the others.
+            counts, _, high, _ = rank_counts(ranks[:, column], n_draws, bins, confidence)
+            z, difference = ecdf_difference(ranks[:, column], n_draws)
             _histogram(top, ranks[:, column], n_draws, bins, confidence, colours)
-            top.set_title(text(shortened(names[column], 26)))
-            z, difference = curves[column]
             _difference(bottom, z, difference, band, colours)
-            highest = float(rank_counts(ranks[:, column], n_draws, bins, confidence)[2].max())
-            top.set_ylim(0, 1.1 * max(tallest, highest))
+            reach = 1.15 * max(widest, float(np.abs(difference).max()))
+            top.set_ylim(0, 1.1 * max(float(counts.max()), float(high.max())))
             bottom.set_ylim(-reach, reach)
-            first = column % columns_for(len(grid)) == 0
-            top.tick_params(labelleft=first)
-            bottom.tick_params(labelleft=first)
-            if first:
+            for axes in (top, bottom):
+                axes.yaxis.set_major_locator(MaxNLocator(3, symmetric=axes is bottom))
+            top.set_title(text(shortened(names[column], 26)))
+            if column % columns_for(len(grid)) == 0:
                 top.set_ylabel("count")
                 bottom.set_ylabel("ECDF − uniform")
             bottom.set_xlabel("rank / L")

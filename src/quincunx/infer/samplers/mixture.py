@@ -69,9 +69,9 @@ def choose(probability: Float[Array, "P K"], uniform: Float[Array, " P"]) -> Int
 
 def standard(K: int, d: int, dtype: str = "float32") -> Mixture:
     """The standard Student-t written with K equal components."""
-    eye = np.tile(np.eye(d, dtype=dtype), (K, 1, 1))
-    zero = np.zeros((K, d), dtype)
-    return Mixture(np.full(K, 1 / K, dtype), zero, eye, eye, zero, np.full(K, _normaliser(d) - math.log(K), dtype))
+    eye = jnp.asarray(np.tile(np.eye(d, dtype=dtype), (K, 1, 1)))
+    zero = jnp.zeros((K, d), dtype)
+    return Mixture(jnp.full(K, 1 / K, dtype), zero, eye, eye, zero, jnp.full(K, _normaliser(d) - math.log(K), dtype))
 
 
 def refit(

@@ -15,6 +15,7 @@ from quincunx.infer.samplers.diagnostics import ess_genealogy, family_rhat, rank
 from quincunx.infer.samplers.draws import Draws
 from quincunx.infer.samplers.evidence import bridge
 from quincunx.infer.samplers.moves import LogDensity
+from quincunx.infer.samplers.pareto import pareto_smooth
 from quincunx.infer.samplers.reference import Reference, Standardised, fit_reference
 from quincunx.infer.samplers.smc import SMCSettings, SMCState, advance, advance_many, again, start
 from quincunx.infer.samplers.verdict import judge_particles
@@ -174,6 +175,7 @@ def _collect(record: dict[str, np.ndarray], n: int, reason: str, *, order: int) 
         "divergences": int(record["divergences"]),
         "correlation": float(record["worst_correlation"]),
         "unique": len(np.unique(projection)) / N,
+        "pareto_k": pareto_smooth(record["log_ratio"][1])[1] if stored else float("nan"),
         "log_evidence": evidence + float(record["log_det"]),
         "log_evidence_error": error,
         "temperature": float(record["beta"]),

@@ -70,18 +70,17 @@ def start(n: int, d: int, settings: SMCSettings, *, key: PRNGKeyArray, dtype: An
     """
     P = settings.particles
     S = max(1, math.ceil(n / P))
-    zero, none = np.zeros((), dtype), np.zeros((), np.int32)
+    zero, none = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
     rows = np.concatenate([np.full((P, 1), -np.inf), np.zeros((P, 2 * d))], 1).astype(dtype)
-    population = Population(rows)
-    state = SMCState(
-        population=population,
+    return SMCState(
+        population=Population(jnp.asarray(rows)),
         mixture=standard(settings.components, d, str(np.dtype(dtype))),
-        anchor=np.zeros((P, d + 1), dtype),
-        eve=np.arange(P, dtype=np.int32),
+        anchor=jnp.zeros((P, d + 1), dtype),
+        eve=jnp.arange(P, dtype=jnp.int32),
         beta=zero,
-        log_step=np.asarray(np.log(0.8), dtype),
+        log_step=jnp.asarray(math.log(0.8), dtype),
         log_evidence=zero,
-        log_ratio=np.zeros((2, P), dtype),
+        log_ratio=jnp.zeros((2, P), dtype),
         correlation=zero,
         worst_correlation=zero,
         jump_acceptance=zero,
@@ -92,10 +91,9 @@ def start(n: int, d: int, settings: SMCSettings, *, key: PRNGKeyArray, dtype: An
         evaluations=none,
         divergences=none,
         stored=none,
-        draws=np.zeros((S, P, d), dtype),
+        draws=jnp.zeros((S, P, d), dtype),
         key=key,
     )
-    return jax.tree.map(jnp.asarray, state)
 
 
 @eqx.filter_jit

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from quincunx.lab.report.axis import Axis, numbered_axis
 from quincunx.lab.report.columns import Columns
 from quincunx.lab.report.content import CheckRow, ComparisonRow, ParameterRow, Picture, ReportContent
 from quincunx.lab.report.illustrate import (
@@ -82,7 +83,9 @@ def from_run(
             truth=found,
         )
     }
-    pictures |= _predictive(posterior, report, times, time_name, time_unit)
+    outcome = _outcome(posterior)
+    axis = _axis(outcome, times, time_name, time_unit)
+    pictures |= _predictive(outcome, report, axis)
     if report is not None:
         pictures |= check_pictures(report)
     if simulations is not None and simulations.failed.any():
@@ -102,7 +105,7 @@ def from_run(
         title=title,
         question=question,
         summary=summary or _sentence(rows),
-        data=_data(posterior, times, time_name),
+        data=_data(posterior, outcome, axis),
         data_note=data_note,
         design=posterior.design or {},
         warnings=tuple(dict.fromkeys(said)),
@@ -154,7 +157,7 @@ def _sentence(rows: Sequence[ParameterRow]) -> str:
     if len(rows) > 6:
         return ""
     said = [
-        f"{row.name} {rounded(row.hdi95[0], row.sd)} to {rounded(row.hdi95[1], row.sd)} {row.unit}".strip()
+        f"{row.name} {rounded(row.hdi95[0], row.resolution)} to {rounded(row.hdi95[1], row.resolution)} {row.unit}".strip()
         for row in rows
     ]
     return "With 95 % of the posterior: " + "; ".join(said) + "."
@@ -167,11 +170,21 @@ def _note(run: Any, method: str) -> str:
     return f"{plain(len(run.theta))} {how} from {method}{ended}."
 
 
-def _predictive(posterior: Any, report: Any, times: Any, time_name: str, time_unit: str | None) -> dict[str, Picture]:
+def _outcome(posterior: Any) -> Any:
+    return getattr(getattr(getattr(posterior, "estimator", None), "reader", None), "outcome", None)
+
+
+def _axis(outcome: Any, times: Any, time_name: str, time_unit: str | None) -> Axis | None:
+    """The axis of the data: the one given, or the one that the names of the observables spell out."""
+    if times is not None:
+        return Axis(time_name, np.ravel(np.asarray(times, float)), time_unit)
+    return None if outcome is None or len(outcome.names) != 1 else numbered_axis(outcome.columns)
+
+
+def _predictive(outcome: Any, report: Any, axis: Axis | None) -> dict[str, Picture]:
     """The predictive pictures of a report of checks, the posterior's first."""
     found: dict[str, Picture] = {}
     results = {result.name: result for result in report.results} if report is not None else {}
-    outcome = getattr(getattr(getattr(posterior, "estimator", None), "reader", None), "outcome", None)
     for kind in ("posterior", "prior"):
         result = results.get(f"{kind} predictive")
         if result is None:
@@ -185,23 +198,22 @@ def _predictive(posterior: Any, report: Any, times: Any, time_name: str, time_un
             name = outcome.names[0] if one else name
             unit = outcome.units.get(name)
         series = (one and observed.size >= _SERIES) or observed.size > _MOST_ROWS
-        axis = None if times is None or len(np.ravel(times)) != observed.size else np.ravel(np.asarray(times, float))
+        along = (
+            axis if axis is not None and axis.values.size == observed.size else Axis("index", np.arange(observed.size))
+        )
         found[f"{kind.capitalize()} predictive"] = predictive_picture(
-            replicates, observed, columns, series=series, times=axis, name=name, unit=unit,
-            time_name="index" if axis is None else time_name, time_unit=None if axis is None else time_unit, kind=kind,
-        )  # fmt: skip
+            replicates, observed, columns, series=series, axis=along, name=name, unit=unit, kind=kind
+        )
     return found
 
 
-def _data(posterior: Any, times: Any, time_name: str) -> dict[str, np.ndarray]:
-    x_o = posterior.x_o
-    outcome = getattr(getattr(getattr(posterior, "estimator", None), "reader", None), "outcome", None)
-    single = outcome.names[0] if outcome is not None else "x"
+def _data(posterior: Any, outcome: Any, axis: Axis | None) -> dict[str, np.ndarray]:
+    x_o, units = posterior.x_o, {} if outcome is None else outcome.units
+    single = "x" if outcome is None else outcome.names[0]
     named = dict(x_o) if isinstance(x_o, Mapping) else {single: x_o}
-    arrays = {name: np.asarray(values) for name, values in named.items()}
-    axis = None if times is None else np.ravel(np.asarray(times))
-    if axis is not None and all(values.shape == axis.shape for values in arrays.values()):
-        return {time_name: axis, **arrays}
+    arrays = {f"{name} [{units[name]}]" if name in units else name: np.asarray(x) for name, x in named.items()}
+    if axis is not None and all(values.shape == axis.values.shape for values in arrays.values()):
+        return {axis.name: axis.values, **arrays}
     return arrays
 
 

@@ -53,6 +53,15 @@ class ParameterRow:
     ess: float = float("nan")
     r_hat: float = float("nan")
 
+    @property
+    def resolution(self) -> float:
+        """The width by which to round: heavy tails make the standard deviation too coarse a ruler for the intervals.
+
+        >>> ParameterRow("a", "", 0.1, 0.4, (0.0, 0.1), (0.0, 0.3)).resolution
+        0.075
+        """
+        return min(self.sd, max((self.hdi95[1] - self.hdi95[0]) / 4, 1e-3 * self.sd))
+
 
 @dataclass(frozen=True)
 class CheckRow:

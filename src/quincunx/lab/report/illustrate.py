@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from quincunx import plot
+from quincunx.lab.report.axis import Axis
 from quincunx.lab.report.content import Picture
 from quincunx.lab.report.numbers import rounded
 
@@ -58,11 +59,9 @@ def predictive_picture(
     columns: Sequence[str],
     *,
     series: bool,
-    times: Float[np.ndarray, " f"] | None = None,
+    axis: Axis,
     name: str = "x",
     unit: str | None = None,
-    time_name: str = "index",
-    time_unit: str | None = None,
     kind: str = "posterior",
 ) -> Picture:
     """Replicates of the data beside the data: bands along a series, or one row for each number."""
@@ -73,8 +72,9 @@ def predictive_picture(
     source = "parameters drawn from the posterior" if kind == "posterior" else "parameters drawn from the prior"
     if series:
         figure = plot.predictive_series(
-            replicates, observed, times=times, name=name, unit=unit, time_name=time_name, time_unit=time_unit, kind=kind
-        )
+            replicates, observed, times=axis.values, name=name, unit=unit, time_name=axis.name, time_unit=axis.unit,
+            kind=kind,
+        )  # fmt: skip
         caption = f"Bands hold 50 and 90 % of data simulated at {source}, point by point. {count}"
     else:
         figure = plot.predictive_summaries(replicates, observed, list(columns), kind=kind)

@@ -111,10 +111,10 @@ def _parameters(rows: Sequence[ParameterRow], label: str) -> str:
     body = []
     for row in rows:
         cells = [
-            rounded(row.mean, row.sd),
-            rounded(row.sd, row.sd),
-            _interval(row.hdi68, row.sd),
-            _interval(row.hdi95, row.sd),
+            rounded(row.mean, row.resolution),
+            rounded(row.sd, row.resolution),
+            _interval(row.hdi68, row.resolution),
+            _interval(row.hdi95, row.resolution),
         ]
         if ess:
             cells.append(plain(round(row.ess)) if np.isfinite(row.ess) else "–")
@@ -151,7 +151,7 @@ def comparison(content: ReportContent) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−") if np.isfinite(value) else "–"
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−") if np.isfinite(value) else "–"
 
 
 def predictive(content: ReportContent) -> str:
