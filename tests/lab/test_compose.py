@@ -108,7 +108,7 @@ def test_pictures_are_those_that_the_values_allow(series):
 
 
 def test_data_checks_and_provenance(series):
-    assert list(series.data) == ["day", "in bed"] and series.status == "fail"
+    assert list(series.data) == ["day", "in bed [boys]"] and series.status == "fail"
     assert series.checks[0].name == "coverage" and series.checks[0].effect == "sd inflation 0.8 (overconfident)"
     assert series.provenance["seed"] == 7 and len(series.provenance["simulations (SHA-256)"]) == 64
     assert series.training["CPU seconds"] == 3.21 and series.simulations["simulator"] == "epidemic"
@@ -124,6 +124,14 @@ def test_named_observables_become_rows_and_nothing_else_is_needed():
     assert set(content.data) == {"mass", "height"} and not content.comparison and not content.simulations
     alone = from_run(posterior)
     assert alone.status == "not checked" and set(alone.pictures) == {"Posterior", "Loss"}
+
+
+def test_names_that_spell_out_an_axis_become_it():
+    counts = np.arange(9.0)
+    outcome = Outcome.of(counts, observables=[f"ill on day {day}" for day in range(1, 10)])
+    content = from_run(Answer(counts, outcome), report_of(counts))
+    assert content.pictures["Posterior predictive"].figure.axes[0].get_xlabel() == "ill on day"
+    assert content.data["ill on day"].tolist() == list(range(1, 10))
 
 
 def test_misfits_are_refused():

@@ -12,6 +12,7 @@ from quincunx import plot
 from quincunx.errors import UsageError
 from quincunx.lab import CheckRow, ComparisonRow, ParameterRow, Picture, ReportContent, render_report, write_report
 from quincunx.lab.report.pictures import embed
+from quincunx.lab.report.stylesheet import stylesheet
 
 EVIL = "<script>alert('x')</script><img src=http://evil.example/a.png onerror=alert(1)>\"'&"
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -166,6 +167,13 @@ def test_pictures_follow_the_page_from_light_to_dark(content):
     left = set(re.findall(r"(?:fill|stroke): (#[0-9a-fA-F]{6})", markup))
     assert not left, f"colours that dark mode cannot change: {left}"
     assert "prefers-color-scheme: dark" in render_report(content) and "@media print" in render_report(content)
+
+
+def test_the_style_has_whole_rules():
+    rules = stylesheet()
+    assert rules.count("{") == rules.count("}")
+    assert all(line.count('"') % 2 == 0 for line in rules.splitlines()), "a string cut by a line end voids its rule"
+    assert "max-width: 62rem" in rules and "url(" not in rules
 
 
 def test_a_heavy_picture_is_embedded_as_png():

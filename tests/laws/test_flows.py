@@ -10,7 +10,7 @@ from scipy import stats
 from quincunx.learn import build
 
 CONDITION = 2
-SMALL = {"layers": 3, "width": 12}
+SMALL = {"layers": 2, "width": 8}
 MEMBERS = {
     "autoregressive, affine": {"kind": "autoregressive", "transform": "affine", **SMALL},
     "autoregressive, spline": {"kind": "autoregressive", "transform": "spline", **SMALL},
@@ -27,7 +27,7 @@ def shaken(name: str, dim: int):
     numbers, rest = eqx.partition(model, eqx.is_inexact_array)
     leaves, structure = jax.tree.flatten(numbers)
     keys = jax.random.split(jax.random.key(1), len(leaves))
-    moved = [leaf + 0.3 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys)]
+    moved = [leaf + 0.1 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys)]
     return eqx.combine(jax.tree.unflatten(structure, moved), rest)
 
 
@@ -52,7 +52,7 @@ def test_inverse_undoes_forward_and_the_log_determinant_is_the_jacobians(three):
     @jax.vmap
     def both_ways(y, condition):
         z, log_det = three.to_base(y, condition)
-        jacobian = jax.jacobian(lambda y: three.to_base(y, condition)[0])(y)
+        jacobian = jax.jacfwd(lambda y: three.to_base(y, condition)[0])(y)
         # an error in z of some roundings is stretched by the inverse map on the way back
         stretch = jnp.linalg.norm(jnp.linalg.inv(jacobian)) * (1 + jnp.linalg.norm(z))
         log_prob = jnp.sum(jax.scipy.stats.norm.logpdf(z)) + log_det

@@ -97,5 +97,5 @@ def _machine() -> dict[str, Any]:
         "devices": [str(device) for device in jax.devices()],
         "seconds to import jax": round(imported, 2),
         "seconds to compile a small program": round(compiled, 3),
-        "64-bit by default": bool(jax.config.jax_enable_x64),
+        "64-bit by default": bool(jax.config.read("jax_enable_x64")),
     }

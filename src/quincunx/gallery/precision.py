@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,7 @@ def double_scope() -> Any:
     """
     scope = getattr(jax, "enable_x64", None)
     if scope is None:
-        from jax.experimental import enable_x64 as scope
+        scope = importlib.import_module("jax.experimental").enable_x64
     return scope(True)
 
 

@@ -52,7 +52,7 @@ def fit_direct(
         data,
         scales=prepared.scales,
         members=method.members,
-        settings=method.settings,
+        settings=method.settings or method.default_settings,
         key=k_fit,
         progress=progress,
     )

@@ -14,7 +14,6 @@ from quincunx.infer.indirect import PotentialEstimator
 from quincunx.infer.method import Method
 from quincunx.infer.nle import NLE
 from quincunx.infer.npe import NPE
-from quincunx.learn import FitSettings
 from quincunx.learn.fit import Progress
 from quincunx.learn.screen import relevant_columns
 from quincunx.model import Prior
@@ -24,8 +23,6 @@ from quincunx.values import as_key
 HELD_OUT = 200
 PROPOSALS = 1000
 LONG = 30
-_EASY = FitSettings(learning_rate=3e-3, weight_decay=1.0)
-_SHARP = FitSettings(learning_rate=1e-2, weight_decay=0.05, epochs=130)
 
 
 @dataclass(frozen=True)
@@ -74,13 +71,13 @@ def default_candidates(sims: Simulations, prior: Prior) -> tuple[Method, ...]:
         rows = x.reshape(-1, short)
         short = int(relevant_columns(rows, np.repeat(u, len(rows) // len(u), axis=0)).sum())
     posteriors = (
-        NPE(density={"kind": "gaussian", "width": 32, "depth": 1}, settings=_EASY, screen=screen),
-        NPE(density={"kind": "mixture", "components": 4, "depth": 3}, members=3, settings=_SHARP, screen=screen),
+        NPE(density="linear", screen=screen),
+        NPE(density="mixture", members=3, screen=screen),
         NPE(members=3, screen=screen),
     )
     likelihoods = (
-        NLE(density={"kind": "gaussian", "width": 32, "depth": 1}, settings=_EASY, screen=screen),
-        NLE(density={"kind": "gaussian", "depth": 3}, members=5, settings=_SHARP, screen=screen),
+        NLE(density="linear", screen=screen),
+        NLE(density="gaussian", members=5, screen=screen),
     )
     return posteriors + likelihoods if 0 < short <= LONG else posteriors
 
@@ -138,7 +135,8 @@ def _first(x: Any) -> Any:
 
 
 def _varied(estimator: Estimator, test: Simulations) -> dict[str, Any] | None:
-    return {name: np.asarray(test.design[name]) for name in estimator.reader.varied} or None
+    designs = test.design or {}
+    return {name: np.asarray(designs[name]) for name in estimator.reader.varied} or None
 
 
 def _first_design(design: dict[str, Any] | None) -> dict[str, Any] | None:

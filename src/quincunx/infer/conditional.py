@@ -106,7 +106,8 @@ class ConditionalPosterior(Posterior):
         return self.whole.log_prob_many({**theta, **held}, x, design=design)
 
     def _free(self) -> tuple[int, ...]:
-        free, start = [], 0
+        free: list[int] = []
+        start = 0
         for name, transform in zip(self.whole.prior.names, self.whole.prior.transforms, strict=True):
             size = transform.unconstrained_size
             free += [] if name in self.fixed else range(start, start + size)

@@ -95,7 +95,7 @@ class DirectPosterior(Posterior):
         """log q(theta | x_o), normalised; minus infinity outside the prior's support."""
         return jnp.asarray(log_prob_many(self.estimator.core, theta[None], *one_observation(self.observation))[0])
 
-    def given(self, x_new: Any, *, design: Any = None) -> "DirectPosterior":
+    def given(self, x_new: Any, *, design: Any = None) -> Posterior:
         """The posterior for another observation; its settings are those of this one unless given."""
         return self.estimator.posterior(x_new, design=self.design if design is None else design)
 

@@ -162,7 +162,7 @@ class PotentialPosterior(Posterior):
         """log of likelihood (or ratio) times prior; minus infinity outside the prior's support."""
         return jnp.asarray(log_joint_many(self.estimator.core, theta[None], one_observation(self.observation))[0])
 
-    def given(self, x_new: Any, *, design: Any = None) -> "PotentialPosterior":
+    def given(self, x_new: Any, *, design: Any = None) -> Posterior:
         """The posterior for another observation; its settings are those of this one unless given."""
         return self.estimator.posterior(x_new, design=self.design if design is None else design)
 

@@ -30,13 +30,23 @@ class Method(abc.ABC):
     """Options of one method of inference; every subclass is a frozen dataclass and final."""
 
     name: ClassVar[str]
-    screen = False
+    members: int
+    embedding: Any
+    x_scale: str
+    screen: bool = False
+    settings: FitSettings | None
+    sampler: str
 
     @abc.abstractmethod
     def fit(
         self, sims: Simulations, prior: Prior, *, key: PRNGKeyArray | int, progress: Progress | None = None
     ) -> Estimator:
         """Learn from simulations; the estimator answers for any observation afterwards."""
+
+    @property
+    def default_settings(self) -> FitSettings:
+        """How its networks are trained when `settings` is None."""
+        return FitSettings()
 
     @property
     def takes_sets(self) -> bool:

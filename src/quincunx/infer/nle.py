@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from quincunx.infer.densities import conditional_spec
+from quincunx.infer.densities import conditional_spec, settings_for
 from quincunx.infer.indirect import PotentialEstimator
 from quincunx.infer.method import Method
 from quincunx.infer.scoring import fit_potential
@@ -36,6 +36,11 @@ class NLE(Method):
     screen: bool = False
     settings: FitSettings | None = None
     sampler: str = "auto"
+
+    @property
+    def default_settings(self) -> FitSettings:
+        """How its density is trained when `settings` is None."""
+        return settings_for(self.density)
 
     def fit(
         self, sims: Simulations, prior: Prior, *, key: PRNGKeyArray | int, progress: Progress | None = None

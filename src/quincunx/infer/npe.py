@@ -6,7 +6,7 @@ from typing import ClassVar
 from jaxtyping import PRNGKeyArray
 
 from quincunx.infer.amortising import fit_direct
-from quincunx.infer.densities import conditional_spec
+from quincunx.infer.densities import conditional_spec, settings_for
 from quincunx.infer.direct import DirectEstimator
 from quincunx.infer.method import Method
 from quincunx.learn import FitSettings
@@ -23,7 +23,7 @@ class NPE(Method):
     """Minimise -E_{p(theta, x)} log q(theta | x): the minimiser is the posterior for every x (1605.06376, 1705.07057).
 
     The density lives in unconstrained space, so that no draw can leave the prior's support, and its log-density includes the
-    Jacobian. `density` is "spline", "affine", "coupling" (flows), "gaussian", "mixture", or a specification; `members`
+    Jacobian. `density` is "spline", "affine", "coupling" (flows), "gaussian", "mixture", "linear" (a Gaussian that hardly bends), or a specification; `members`
     networks are trained side by side and mixed equally; `embedding` (a kind or a specification) reads x that is not a short vector, and sets of
     events get a deep set by themselves; `x_scale` is "auto", "zscore", "robust" or "none"; `screen`
     drops the columns of x whose ranks do not depend on theta (for long x of which most is noise).
@@ -41,6 +41,11 @@ class NPE(Method):
     x_scale: str = "auto"
     screen: bool = False
     settings: FitSettings | None = None
+
+    @property
+    def default_settings(self) -> FitSettings:
+        """How its density is trained when `settings` is None."""
+        return settings_for(self.density)
 
     def fit(
         self, sims: Simulations, prior: Prior, *, key: PRNGKeyArray | int, progress: Progress | None = None

@@ -98,8 +98,8 @@ class Posterior(eqx.Module):
     @property
     def warnings(self) -> tuple[str, ...]:
         """Everything to know before believing the answer, as sentences; empty if nothing is amiss."""
-        suspect = self.misspecification is not None and self.misspecification.is_suspect
-        return ((self.misspecification.message(),) if suspect else ()) + self.notes
+        test = self.misspecification
+        return ((test.message(),) if test is not None and test.is_suspect else ()) + self.notes
 
     def summary(self, run: Run | None = None) -> Summary:
         """Mean, standard deviation, 68 % and 95 % intervals, ESS and R-hat of every parameter."""

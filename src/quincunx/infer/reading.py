@@ -79,7 +79,8 @@ class Reader:
 
     def simulated_design(self, sims: Simulations) -> Float[np.ndarray, "n dd"]:
         """The settings that varied, flat, of every simulation."""
-        parts = [np.asarray(sims.design[name], np.float32).reshape(len(sims), -1) for name in self.varied]
+        designs = sims.design or {}
+        parts = [np.asarray(designs[name], np.float32).reshape(len(sims), -1) for name in self.varied]
         return np.concatenate(parts, axis=1) if parts else np.zeros((len(sims), 0), np.float32)
 
     def read(self, x_o: Any, *, design: Mapping[str, Any] | None = None) -> Observation:

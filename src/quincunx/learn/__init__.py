@@ -1,14 +1,19 @@
 """Learning: functionals, networks, flows, and the one loop that fits them. Knows arrays, never simulators."""
 
-import lazy_loader
+from quincunx.learn.build import build, kinds, register, skeleton
+from quincunx.learn.fit import Fit, FitSettings, FitState, fit
+from quincunx.learn.scale import Scale
+from quincunx.learn.surrogate import Surrogate
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=["functionals", "networks", "flows"],
-    submod_attrs={
-        "build": ["build", "kinds", "register", "skeleton"],
-        "fit": ["Fit", "FitSettings", "fit"],
-        "scale": ["Scale"],
-        "surrogate": ["Surrogate"],
-    },
-)
+__all__ = [
+    "Fit",
+    "FitSettings",
+    "FitState",
+    "Scale",
+    "Surrogate",
+    "build",
+    "fit",
+    "kinds",
+    "register",
+    "skeleton",
+]

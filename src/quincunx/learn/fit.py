@@ -151,9 +151,10 @@ def fit(
     held_out, training = np.split(rows, [settings.validation_rows(n)], axis=1)
     batches = (members, training.shape[1] // settings.batch_size, settings.batch_size)
     keys = jax.random.split(k_train, members)
+    epochs = int(settings.epochs or 0)
     epoch, stopped = int(state.epoch[0]), "budget"
     try:
-        while epoch < settings.epochs:
+        while epoch < epochs:
             order = _shuffled(jax.random.fold_in(k_split, epoch), training)[:, : batches[1] * batches[2]]
             state = _epoch(
                 functional, static, layout, settings, data, order.reshape(batches), held_out, buffers, keys, state

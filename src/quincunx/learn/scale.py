@@ -113,7 +113,7 @@ class Scale(eqx.Module):
         choices = [by_log, by_asinh, by_normal]
         return jnp.select([self.warp == kind for kind in (_LOG, _ASINH, _NORMAL)], choices, w)
 
-    def log_det(self, x: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+    def log_det(self, x: Float[Array, "*batch d"] | Float[np.ndarray, "*batch d"]) -> Float[Array, "*batch"]:
         """log|det dz/dx|: what turns a density of scaled values into one of values."""
         x = self._chosen(x)
         log_slope = jnp.where(self.warp == _LOG, -jnp.log(self._shifted(x)), 0.0)

@@ -27,7 +27,7 @@ def bridge(at_target: Float[np.ndarray, " P"], at_proposal: Float[np.ndarray, " 
     s1, s2 = len(p) / (len(p) + len(q)), len(q) / (len(p) + len(q))
     Z = 1.0
     for _ in range(200):
-        new = np.mean(q / (s1 * q + s2 * Z)) / np.mean(1.0 / (s1 * p + s2 * Z))
+        new = float(np.mean(q / (s1 * q + s2 * Z)) / np.mean(1.0 / (s1 * p + s2 * Z)))
         done = abs(np.log(new / Z)) < 1e-10
         Z = new
         if done:

@@ -54,7 +54,7 @@ def fit_pareto(x: Float[np.ndarray, " m"]) -> tuple[float, float]:
     likelihood = n * (np.log(-b / k) - k - 1.0)
     weight = 1.0 / np.exp(likelihood - likelihood[:, None]).sum(1)
     weight /= weight.sum()
-    b = float(np.sum(b * weight))
-    shape = float(np.log1p(-b * x).mean())
-    sigma = -shape / b
+    slope = float(np.sum(b * weight))
+    shape = float(np.log1p(-slope * x).mean())
+    sigma = -shape / slope
     return (n * shape + 10 * 0.5) / (n + 10), sigma

@@ -91,7 +91,7 @@ class AutoregressiveFlow(eqx.Module):
         return self.from_base(jax.random.normal(key, (self.dim,)), condition)
 
 
-def _masks(dim: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _masks(dim: int, width: int) -> list[np.ndarray]:
     inputs = np.arange(dim)
     # degree k of a hidden unit: it sees coordinates 0..k; -1 sees the condition alone, which the first coordinate needs
     hidden = np.arange(width) % dim - 1
@@ -99,7 +99,7 @@ def _masks(dim: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     between = hidden[:, None] >= hidden[None, :]
     last = inputs[:, None] > hidden[None, :]
     skip = inputs[:, None] > inputs[None, :]
-    return tuple(m.astype(np.float32) for m in (first, between, last, skip))
+    return [m.astype(np.float32) for m in (first, between, last, skip)]
 
 
 def _parameters(layer: _Layer, y, condition, masks) -> Float[Array, "d p"]:

@@ -51,7 +51,7 @@ def started(make: Callable[..., M], *, key: PRNGKeyArray, gain: float = 1.0) -> 
     shapes = eqx.filter_eval_shape(make, key=jax.eval_shape(lambda: jax.random.key(0)))
     leaves, tree = jax.tree.flatten(shapes)
     keys = fresh_keys(key, len(leaves))
-    return tree.unflatten([_leaf(leaf, k, gain) for leaf, k in zip(leaves, keys, strict=True)])
+    return jax.tree.unflatten(tree, [_leaf(leaf, k, gain) for leaf, k in zip(leaves, keys, strict=True)])
 
 
 def _leaf(leaf, key, gain):
