@@ -1,5 +1,6 @@
 """Observations that are sets of independent events, of whatever number."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -20,7 +21,7 @@ class RandomSetSize(eqx.Module):
 
     minimiser: ClassVar[str] = "that of the wrapped functional, for sets of every size from 1 to n_max"
 
-    functional: eqx.Module
+    functional: Callable[..., Any]
     field: str = eqx.field(static=True)
 
     def __call__(self, model: PyTree, batch: dict[str, Any], *, key: PRNGKeyArray) -> Float[Array, ""]:

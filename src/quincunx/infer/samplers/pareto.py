@@ -52,8 +52,7 @@ def fit_pareto(x: Float[np.ndarray, " m"]) -> tuple[float, float]:
     b = b / (prior * x[int(n / 4 + 0.5) - 1]) + 1.0 / x[-1]
     k = np.log1p(-b[:, None] * x).mean(1)
     likelihood = n * (np.log(-b / k) - k - 1.0)
-    weight = 1.0 / np.exp(likelihood - likelihood[:, None]).sum(1)
-    weight /= weight.sum()
+    weight = np.exp(likelihood - np.logaddexp.reduce(likelihood))
     slope = float(np.sum(b * weight))
     shape = float(np.log1p(-slope * x).mean())
     sigma = -shape / slope

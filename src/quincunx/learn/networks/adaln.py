@@ -1,5 +1,7 @@
 """A residual network of (t, y, condition) whose LayerNorms are steered by time and condition."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -52,7 +54,7 @@ class AdaLN(eqx.Module):
     (2,)
     """
 
-    embedding: eqx.Module | None
+    embedding: Any
     condition: eqx.nn.Linear
     time: eqx.nn.Linear
     mix: eqx.nn.Linear

@@ -1,5 +1,7 @@
 """The network of a ratio estimator: (theta, x) -> logit."""
 
+from typing import Any
+
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -23,7 +25,7 @@ class Ratio(eqx.Module):
     0.0
     """
 
-    embedding: eqx.Module | None
+    embedding: Any
     from_theta: eqx.nn.Linear
     from_x: eqx.nn.Linear
     stack: ResidualStack
