@@ -31,7 +31,7 @@ slow: $(VENV)/.dev  ## the long tests
 
 bench: $(VENV)/.dev  ## ours, the peer, the ratio, the limit
 	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/million.py
 	$(BIN)/python benchmarks/two_moons.py
 	$(BIN)/python benchmarks/against_sbi.py
 

@@ -50,7 +50,7 @@ def test_false_alarms_are_as_rare_as_stated(kind):
     }[kind]
     if kind == "normal":
         mixing = rng.normal(size=(5, 5))
-        make = lambda n: rng.normal(size=(n, 5)) @ mixing  # noqa: E731
+        make = lambda n: rng.normal(size=(n, 5)) @ mixing
     known = Familiarity.of(make(4000), tuple(map(str, range(make(1).shape[1]))))
     p = known.p_values(make(3000))
     # two looks at two thousand reference rows: the level is at most 1 % up to the reference's own sampling error

@@ -1,10 +1,9 @@
 """Float64 inside an explicit scope, for likelihoods and integrators whose rounding would otherwise show."""
 
 import functools
+import importlib
 from collections.abc import Callable
 from typing import Any
-
-import importlib
 
 import jax
 import jax.numpy as jnp

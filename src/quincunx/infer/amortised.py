@@ -36,7 +36,11 @@ class Amortised(eqx.Module):
         return self.prior.to_constrained(self.u_scale.inverse(z))
 
     def log_prob(
-        self, theta: Float[Array, "n d"], events: Float[Array, "m dx"], mask: Float[Array, " m"], design: Float[Array, "m dd"]
+        self,
+        theta: Float[Array, "n d"],
+        events: Float[Array, "m dx"],
+        mask: Float[Array, " m"],
+        design: Float[Array, "m dd"],
     ) -> Float[Array, " n"]:
         """log q(theta | x) of several theta for one observation."""
         condition = self.conditioning(events, mask, design)
@@ -54,11 +58,17 @@ class Amortised(eqx.Module):
         return log_mean_exp(each) + self.u_scale.log_det(u)
 
     def to_base(
-        self, theta: Float[Array, "n d"], events: Float[Array, "m dx"], mask: Float[Array, " m"], design: Float[Array, "m dd"]
+        self,
+        theta: Float[Array, "n d"],
+        events: Float[Array, "m dx"],
+        mask: Float[Array, " m"],
+        design: Float[Array, "m dd"],
     ) -> Float[Array, "n du"]:
         """Base coordinates of theta under the first member: standard normal where that member is right."""
         first = jax.tree.map(lambda leaf: leaf[0] if eqx.is_array(leaf) else leaf, self.model)
-        return _to_base(first, self.u_scale.forward(self.prior.to_unconstrained(theta)), self.conditioning(events, mask, design))
+        return _to_base(
+            first, self.u_scale.forward(self.prior.to_unconstrained(theta)), self.conditioning(events, mask, design)
+        )
 
 
 @eqx.filter_jit

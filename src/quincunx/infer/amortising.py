@@ -34,7 +34,9 @@ def fit_direct(
 ) -> DirectEstimator:
     """Fit the networks of `spec(dim, condition_dim, embedding)` to scaled theta given scaled x."""
     k_order, k_fit = jax.random.split(key)
-    prepared = prepare(sims, prior, x_scale=method.x_scale, failures_kept_out=_LEFT_OUT, key=k_order, screen=method.screen)
+    prepared = prepare(
+        sims, prior, x_scale=method.x_scale, failures_kept_out=_LEFT_OUT, key=k_order, screen=method.screen
+    )
     reader, rows = prepared.reader, prepared.rows
     form, shape, embedding, condition_dim = plan_embedding(
         method.embedding,

@@ -46,7 +46,5 @@ def over_rows(
     chunk = chunk_of(n)
     count = -(-n // chunk)
     padded = np.pad(rows, ((0, 0), (0, count * chunk - n), (0, 0)), mode="edge")
-    parts = [
-        in_blocks(function, (padded[:, c * chunk : (c + 1) * chunk], *batched), rows=chunk) for c in range(count)
-    ]
+    parts = [in_blocks(function, (padded[:, c * chunk : (c + 1) * chunk], *batched), rows=chunk) for c in range(count)]
     return (parts[0] if count == 1 else np.concatenate(parts, axis=1))[:, :n]

@@ -123,7 +123,10 @@ class ConditionalPosterior(Posterior):
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a file holds of it."""
         spec, arrays = pack(self.whole, "whole")
-        return {"whole": spec, "fixed": list(self.fixed)}, {**arrays, **{f"fixed/{k}": v for k, v in self.fixed.items()}}
+        return {"whole": spec, "fixed": list(self.fixed)}, {
+            **arrays,
+            **{f"fixed/{k}": v for k, v in self.fixed.items()},
+        }
 
     @classmethod
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "ConditionalPosterior":

@@ -28,9 +28,7 @@ class Conditioning(eqx.Module):
     form: str = eqx.field(static=True)
     shape: tuple[int, ...] = eqx.field(static=True)
 
-    def __call__(
-        self, events: Float[Array, "n dx"], mask: Float[Array, " n"], design: Float[Array, "n dd"]
-    ) -> PyTree:
+    def __call__(self, events: Float[Array, "n dx"], mask: Float[Array, " n"], design: Float[Array, "n dd"]) -> PyTree:
         """The condition for one observation."""
         x = self.x_scale.forward(events)
         settings = self.design_scale.forward(design)
@@ -110,4 +108,3 @@ def _with_channels(kind: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
         f"got outcomes of shape {tuple(shape)} for embedding '{kind}'; expected {wanted}; reshape the simulator's outcome, "
         "or choose another embedding"
     )
-

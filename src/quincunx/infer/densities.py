@@ -31,9 +31,7 @@ def settings_for(density: Spec | str) -> FitSettings:
     return _SETTINGS.get(density, FitSettings()) if isinstance(density, str) else FitSettings()
 
 
-def conditional_spec(
-    density: Spec | str, *, dim: int, condition_dim: int, embedding: Spec | None
-) -> dict[str, Any]:
+def conditional_spec(density: Spec | str, *, dim: int, condition_dim: int, embedding: Spec | None) -> dict[str, Any]:
     """The specification of a conditional density: a short name, or a specification of one's own without its sizes.
 
     Raises:
@@ -44,7 +42,9 @@ def conditional_spec(
     """
     if isinstance(density, str):
         if density not in _SHORT:
-            raise UnknownKind(f"got density '{density}'; expected one of {', '.join(_SHORT)}, or a specification as a dict")
+            raise UnknownKind(
+                f"got density '{density}'; expected one of {', '.join(_SHORT)}, or a specification as a dict"
+            )
         density = _SHORT[density]
     full = {**density, "dim": dim, "condition_dim": condition_dim}
     return {"kind": "conditional", "density": full, "embedding": None if embedding is None else dict(embedding)}

@@ -32,7 +32,9 @@ def member_count(model: PyTree) -> int:
     return jax.tree.leaves(eqx.filter(model, eqx.is_array))[0].shape[0]
 
 
-def deal(n: int, members: int, *, batch: int, key: PRNGKeyArray, chunk: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def deal(
+    n: int, members: int, *, batch: int, key: PRNGKeyArray, chunk: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The random numbers of n draws from an equal mixture for each of `batch` observations.
 
     Returns (seeds (batch, members, capacity, 2), member (batch, n), turn (batch, n)): draw i is the `turn[i]`-th of member `member[i]`, which

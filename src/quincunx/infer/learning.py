@@ -47,4 +47,3 @@ def learn(
             stacklevel=3,
         )
     return Surrogate.of(result, spec, name, scales)
-

@@ -66,7 +66,9 @@ class NRE(Method):
             "balanced": (RatioBalanced(strength=self.strength), "ratio_balanced"),
         }
         if self.variant not in variants:
-            raise UsageError(f"got NRE variant {self.variant!r}; expected one of {', '.join(variants)}; 'C' is the default")
+            raise UsageError(
+                f"got NRE variant {self.variant!r}; expected one of {', '.join(variants)}; 'C' is the default"
+            )
         return variants[self.variant]
 
 

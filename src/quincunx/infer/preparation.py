@@ -80,14 +80,18 @@ def prepare(
     scales = {
         "theta": Scale.fit(rows.u, names=_u_names(prior), probit=prior.probits if theta_as_input else None),
         "x": Scale.fit(events, method=x_scale, names=reader.columns),
-        "design": Scale.fit(rows.design, method="zscore" if rows.design.shape[1] else "none", names=reader.design_columns),
+        "design": Scale.fit(
+            rows.design, method="zscore" if rows.design.shape[1] else "none", names=reader.design_columns
+        ),
     }
     notes: tuple[str, ...] = ()
     if screen:
         kept = relevant_columns(events, np.repeat(rows.u, rows.x.shape[1], axis=0))
         if 0 < kept.sum() < len(kept):
             scales["x"] = scales["x"].keeping(kept)
-            notes += (f"{len(kept) - kept.sum()} of {len(kept)} columns of x were dropped: their ranks do not depend on theta",)
+            notes += (
+                f"{len(kept) - kept.sum()} of {len(kept)} columns of x were dropped: their ranks do not depend on theta",
+            )
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(events))[:8000]
     if rows.failure_rate > 0:
         failed = int((~rows.worked).sum())
@@ -103,4 +107,8 @@ def _familiarity(events: np.ndarray, order: np.ndarray, columns: tuple[str, ...]
 
 
 def _u_names(prior: Prior) -> tuple[str, ...]:
-    return tuple(prior.columns) if prior.dim == prior.unconstrained_dim else tuple(f"u[{i}]" for i in range(prior.unconstrained_dim))
+    return (
+        tuple(prior.columns)
+        if prior.dim == prior.unconstrained_dim
+        else tuple(f"u[{i}]" for i in range(prior.unconstrained_dim))
+    )

@@ -46,7 +46,9 @@ class Reader:
     @classmethod
     def of(cls, sims: Simulations) -> "Reader":
         """The reader for observations like the outcomes of these simulations."""
-        largest = np.shape(next(iter(sims.x.values())) if isinstance(sims.x, Mapping) else sims.x)[1] if sims.events else 0
+        largest = (
+            np.shape(next(iter(sims.x.values())) if isinstance(sims.x, Mapping) else sims.x)[1] if sims.events else 0
+        )
         varied, fixed = {}, {}
         for name, values in sorted((sims.design or {}).items()):
             values = np.asarray(values)

@@ -99,9 +99,7 @@ def rows_of(sims: Simulations, prior: Prior, *, design: Float[np.ndarray, "all d
     attempted_u = np.asarray(prior.to_unconstrained(theta), np.float32)
     x = np.asarray(sims.x_flat(), np.float32)
     x = x if sims.events else x[:, None, :]
-    return Rows(
-        attempted_u[worked], x[worked], design[worked], attempted_u, design, worked
-    )
+    return Rows(attempted_u[worked], x[worked], design[worked], attempted_u, design, worked)
 
 
 def _first_message(sims: Simulations) -> str:

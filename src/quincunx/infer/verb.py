@@ -62,7 +62,9 @@ def infer(
         sims = simulate(simulator, left, key=k_simulate, events=events, progress=progress, **settings)
     prior = sims.prior if simulator is None else simulator.prior
     if prior is None:
-        raise UsageError("got simulations without a prior; expected one; pass the simulator, or Simulations with prior=")
+        raise UsageError(
+            "got simulations without a prior; expected one; pass the simulator, or Simulations with prior="
+        )
     check_parameters(sims, prior)
     estimator = method.fit(sims, prior, key=k_fit, progress=progress)
     return estimator.posterior(x_o, design=design)

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from quincunx.learn.compiler import quick_jit
-from quincunx.learn.flat import Layout, flatten, layout_of, unflatten
+from quincunx.learn.flat import Layout, layout_of, unflatten
 from quincunx.values import register
 
 
@@ -44,9 +44,7 @@ class FitSettings(eqx.Module):
         batch = max(1, min(batch, n_train))
         steps = max(1, n_train // batch)
         epochs = self.epochs or max(min(60, max(4, 60 * 20_000 // n)), -(-self.min_steps // steps))
-        return eqx.tree_at(
-            lambda s: (s.epochs, s.batch_size), self, (epochs, batch), is_leaf=lambda leaf: leaf is None
-        )
+        return eqx.tree_at(lambda s: (s.epochs, s.batch_size), self, (epochs, batch), is_leaf=lambda leaf: leaf is None)
 
     def validation_rows(self, n: int) -> int:
         """How many of n rows are held out."""

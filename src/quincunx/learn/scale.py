@@ -1,6 +1,7 @@
 """Standardisation: the fixed, invertible map under which a network is fitted."""
 
 import warnings
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,9 +25,11 @@ class Scale(eqx.Module):
 
     z = (w(x) - shift) / spread, where w is, column by column, the identity, log(x + offset), asinh((x - centre) /
     width), or the normal distribution function (for the columns named in `probit`, which are probits of bounded numbers:
-    a network then sees the number itself, in which a likelihood is smoother). Methods: "zscore" (identity warp, mean and standard deviation), "robust" (asinh about the median in units of
-    the scaled median absolute deviation: for tails without a variance), "auto" (the identity; the logarithm for
-    a column without negative values, asinh for one with very heavy tails, where that brings its quantiles nearer to a normal's), "none". A constant column gets spread 1 and a `ConstantColumnWarning`.
+    a network then sees the number itself, in which a likelihood is smoother). Methods: "zscore" (identity
+    warp, mean and standard deviation), "robust" (asinh about the median in units of the scaled median absolute
+    deviation: for tails without a variance), "auto" (the identity; the logarithm for
+    a column without negative values, asinh for one with very heavy tails, where that brings its quantiles nearer to a normal's),
+    "none". A constant column gets spread 1 and a `ConstantColumnWarning`.
 
     >>> import numpy as np
     >>> scale = Scale.fit(np.array([[1.0, 10.0], [3.0, 30.0]]))

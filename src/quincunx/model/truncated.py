@@ -78,8 +78,8 @@ class Truncated(dist.Distribution):
 
     def _bisect(self, p: Array) -> Array:
         def value_at(s: Array) -> Array:
-            # s in (-1, 1) covers unconstrained space: u itself for the logarithm and the probit, stretched for the
-            line.u = jnp.sinh(20 * s) if isinstance(self._map, Identity) else 85 * s
+            # s in (-1, 1) covers unconstrained space: u scaled for the logarithm and the probit, stretched for the line.
+            u = jnp.sinh(20 * s) if isinstance(self._map, Identity) else 85 * s
             flat = u.reshape((*p.shape[: p.ndim - len(self.batch_shape)], -1))
             return self._map.inverse(flat).reshape(p.shape)
 

@@ -10,6 +10,8 @@ from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 # Fractions of the normal-reference bandwidth tried on held-out draws: small ones win for several modes or thin ridges.
 _FRACTIONS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08)
+# Cells a side beyond which a grid is not refined.
+_FINEST = 220
 
 
 def scale_of(values: Real[np.ndarray, " n"]) -> float:
@@ -146,14 +148,30 @@ class Smoothed:
 
     def without_own(self, draws: Real[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
         """The density at each of its own draws as the other n - 1 draws give it: what a fresh draw would see there."""
-        peak = 1.0 / (2 * np.pi * self.widths[0] * self.widths[1] * np.sqrt(1 - self.correlation**2))
-        own = np.full(len(draws), peak)
+        own = self._own(draws)
+        return (self.n * self.at(draws) - own) / max(self.n - 1, 1)
+
+    def _own(self, draws: np.ndarray) -> np.ndarray:
+        # n times what a draw adds to the density read at its own place. It is put at the centre of its cell, smoothed, and
+        # read between the four centres around it: for a kernel of about a cell that is well below the kernel's peak.
+        steps = np.array([self.x[1] - self.x[0], self.y[1] - self.y[0]])
+        index = (draws - np.array([self.x[0], self.y[0]])) / steps
+        offset = index - np.round(index)
+        towards, share = np.sign(offset), np.abs(offset)
+        widths, rho = np.array(self.widths), self.correlation
+        peak = 1.0 / (2 * np.pi * widths.prod() * np.sqrt(1 - rho**2))
+        own = np.zeros(len(draws))
+        for right in (0, 1):
+            for up in (0, 1):
+                weight = np.where(right, share[:, 0], 1 - share[:, 0]) * np.where(up, share[:, 1], 1 - share[:, 1])
+                p, q = (towards * steps / widths * np.array([right, up])).T
+                own += weight * peak * np.exp(-0.5 * (p**2 - 2 * rho * p * q + q**2) / (1 - rho**2))
         for axis, (width, (low, high)) in enumerate(zip(self.widths, self.bounds, strict=True)):
             # Folded at a bound a distance d away, a kernel adds exp(-(2 d)^2 / 2 w^2) of its peak at its own centre.
             for bound in (low, high):
                 if np.isfinite(bound):
                     own *= 1 + np.exp(-2 * ((draws[:, axis] - bound) / width) ** 2)
-        return (self.n * self.at(draws) - own) / max(self.n - 1, 1)
+        return own
 
     def levels(self, draws: Real[np.ndarray, "n 2"], masses: Sequence[float] = (0.68, 0.95)) -> Float[np.ndarray, " m"]:
         """Levels whose regions {p >= level} hold the given masses of the law behind the draws: highest-density regions.
@@ -232,6 +250,9 @@ def density_2d(
     tried = [(fraction, rho) for fraction in _FRACTIONS[:-1] for rho in rhos]
     smoothed = [smooth(half_spectrum, fraction * 2 ** (1 / 6), rho) for fraction, rho in tried]
     fraction, rho = tried[_widest_as_good(smoothed, held_out)]
+    if kernel_widths(fraction).min() < 1.5 and cells < _FINEST:
+        # The grid, not the draws, would set the width of what is drawn.
+        return density_2d(draws, x_range, y_range, x_bounds=x_bounds, y_bounds=y_bounds, cells=2 * cells)
     density = smooth(transformed(counts), fraction, rho) / (len(draws) * steps.prod())
     x, y = (start + step * (np.arange(cells) + 0.5) for (start, _), step in zip(ranges, steps, strict=True))
     sx, sy = (kernel_widths(fraction) * steps).tolist()

@@ -45,5 +45,7 @@ def test_the_slope_is_the_gradient():
 
 def test_choosing_follows_the_probabilities():
     p = jnp.broadcast_to(jnp.array([0.2, 0.5, 0.3]), (10_000, 3))
-    counts = np.bincount(np.asarray(choose(p, jnp.asarray(rng.uniform(size=10_000), jnp.float32))), minlength=3) / 10_000
+    counts = (
+        np.bincount(np.asarray(choose(p, jnp.asarray(rng.uniform(size=10_000), jnp.float32))), minlength=3) / 10_000
+    )
     assert np.abs(counts - [0.2, 0.5, 0.3]).max() < 4 * 0.5 / 100

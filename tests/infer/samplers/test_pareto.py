@@ -1,4 +1,3 @@
-import blackjax.diagnostics as peer
 import numpy as np
 import pytest
 
@@ -16,7 +15,8 @@ def test_index_of_pareto_weights(k):
 def test_agrees_with_an_independent_implementation():
     log_weight = np.random.default_rng(0).normal(size=5000) * 1.5
     smooth, k = pareto_smooth(log_weight)
-    assert k == pytest.approx(float(peer.pareto_khat(log_weight)[0]), abs=0.05)
+    # arviz-stats 0.8.0's psislw on the same weights; it counts the tail by a slightly different rounding.
+    assert k == pytest.approx(0.25195, abs=0.005)
     assert np.exp(smooth).sum() == pytest.approx(1)
 
 

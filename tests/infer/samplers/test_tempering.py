@@ -24,5 +24,7 @@ def test_particles_outside_the_support_have_no_weight():
 
 def test_resampling_is_systematic():
     weight = np.random.default_rng(1).dirichlet(np.ones(500))
-    counts = np.bincount(np.asarray(resample(jnp.log(jnp.asarray(weight, jnp.float32)), jnp.float32(0.7))), minlength=500)
+    counts = np.bincount(
+        np.asarray(resample(jnp.log(jnp.asarray(weight, jnp.float32)), jnp.float32(0.7))), minlength=500
+    )
     assert np.abs(counts - 500 * weight).max() < 1.01

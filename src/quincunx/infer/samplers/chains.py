@@ -53,7 +53,9 @@ Kernel = Callable[[PRNGKeyArray, PyTree, LogDensity, PyTree, Tuning], tuple[PyTr
 """`kernel(key, points, log_density, data, tuning)` moves all chains one step; `points.position` is (C, d)."""
 
 
-def begin(points: PyTree, covariance: Float[Array, "d d"], length: int, *, step: float, key: PRNGKeyArray) -> ChainState:
+def begin(
+    points: PyTree, covariance: Float[Array, "d d"], length: int, *, step: float, key: PRNGKeyArray
+) -> ChainState:
     """The state before the first step, at the given points and with a first guess of the covariance."""
     C, d = points.position.shape
     dtype = points.position.dtype
@@ -67,7 +69,12 @@ def begin(points: PyTree, covariance: Float[Array, "d d"], length: int, *, step:
 
 @eqx.filter_jit
 def advance_chains(
-    kernel: Kernel, log_density: LogDensity, data: PyTree, state: ChainState, target_acceptance: float, stop_at: Int[Any, ""]
+    kernel: Kernel,
+    log_density: LogDensity,
+    data: PyTree,
+    state: ChainState,
+    target_acceptance: float,
+    stop_at: Int[Any, ""],
 ) -> ChainState:
     """Step all chains until the draws are full or `stop_at` steps are done.
 

@@ -21,7 +21,11 @@ def rhat(chains: Float[np.ndarray, "C n d"]) -> Float[np.ndarray, " d"]:
     chains = np.asarray(chains, np.float64)
     halves = split(chains)
     folded = np.abs(halves - np.median(halves, axis=(0, 1)))
-    return np.where(_usable(chains), np.maximum(_scale_reduction(rank_normal(halves)), _scale_reduction(rank_normal(folded))), np.nan)
+    return np.where(
+        _usable(chains),
+        np.maximum(_scale_reduction(rank_normal(halves)), _scale_reduction(rank_normal(folded))),
+        np.nan,
+    )
 
 
 def ess_bulk(chains: Float[np.ndarray, "C n d"]) -> Float[np.ndarray, " d"]:
@@ -97,7 +101,9 @@ def ess_genealogy(value: Float[np.ndarray, "N e"], eve: Int[np.ndarray, " N"]) -
     return np.where(spread > 0, np.minimum(spread / np.maximum(variance, 1e-300), N), 0.0)
 
 
-def family_rhat(rows: Float[np.ndarray, "N d"], eve: Int[np.ndarray, " N"], families: int = 4) -> Float[np.ndarray, " d"]:
+def family_rhat(
+    rows: Float[np.ndarray, "N d"], eve: Int[np.ndarray, " N"], families: int = 4
+) -> Float[np.ndarray, " d"]:
     """Split R-hat between the descendants of disjoint sets of founders, which are populations that met only in the shared tuning.
 
     NaN when a family has fewer than twenty members: then too few founders survive to tell.

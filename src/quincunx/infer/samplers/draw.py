@@ -79,12 +79,6 @@ def draw_many(
 
     `axes` is 0 if every array in `data` counts observations along its first axis, or a tuple of 0 and None for a tuple `data` of which only some
     parts do: `draw_many(log_density, (network, x), axes=(None, 0), ...)`.
-
-    >>> import jax.numpy as jnp, numpy as np
-    >>> prior = np.random.default_rng(0).normal(size=(500, 1)).astype("float32")
-    >>> draws = draw_many(_bell, jnp.array([[0.5], [-0.5], [0.0]]), prior_sample=prior, n=200, key=0, differentiable=False)
-    >>> draws.u.shape
-    (3, 200, 1)
     """
     draws = run_smc_many(
         log_density,
@@ -113,5 +107,7 @@ def _checked(prior_sample: Float[Array | np.ndarray, "m d"], n: int) -> Float[np
         raise UsageError(f"got n={n} draws; expected at least 1")
     good = np.isfinite(sample).all(1)
     if len(sample) < 2 or good.sum() < 2:
-        raise UsageError(f"got {int(good.sum())} finite prior draws of {len(sample)}; expected at least 2, better a thousand")
+        raise UsageError(
+            f"got {int(good.sum())} finite prior draws of {len(sample)}; expected at least 2, better a thousand"
+        )
     return sample[good]

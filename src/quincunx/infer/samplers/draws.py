@@ -14,7 +14,8 @@ from quincunx.values import register
 class Draws(eqx.Module):
     """Draws of a target in unconstrained space, with everything needed to judge them.
 
-    `u` has shape (n, d), or (B, n, d) for B observations. `weights` sum to one, or are None where the draws are equally weighted. `diagnostics` holds plain numbers and arrays by
+    `u` has shape (n, d), or (B, n, d) for B observations. `weights` sum to one, or are None where the draws are equally weighted.
+    `diagnostics` holds plain numbers and arrays by
     name: always `reason` ("finished", "budget" or "interrupted"), `seconds`, `ess_bulk` and `ess_tail` (d,), `rhat` (d,), `acceptance`
     and `divergences`; `log_evidence` and `pareto_k` where the sampler has them. `warnings` are sentences, empty if nothing is wrong.
 
@@ -43,7 +44,9 @@ class Draws(eqx.Module):
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What is written to a file: numbers and words as JSON, arrays as arrays."""
         plain = {name: value for name, value in self.diagnostics.items() if np.ndim(value) == 0}
-        arrays = {f"diagnostics/{name}": np.asarray(value) for name, value in self.diagnostics.items() if np.ndim(value) > 0}
+        arrays = {
+            f"diagnostics/{name}": np.asarray(value) for name, value in self.diagnostics.items() if np.ndim(value) > 0
+        }
         arrays["u"] = np.asarray(self.u)
         if self.weights is not None:
             arrays["weights"] = np.asarray(self.weights)
@@ -53,6 +56,8 @@ class Draws(eqx.Module):
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Draws":
         """Rebuild the value that `to_state` described."""
         head = "diagnostics/"
-        diagnostics = spec["diagnostics"] | {name[len(head) :]: value for name, value in arrays.items() if name.startswith(head)}
+        diagnostics = spec["diagnostics"] | {
+            name[len(head) :]: value for name, value in arrays.items() if name.startswith(head)
+        }
         weights = jnp.asarray(arrays["weights"]) if "weights" in arrays else None
         return cls(jnp.asarray(arrays["u"]), weights, diagnostics, spec["sampler"], tuple(spec["warnings"]))

@@ -45,7 +45,9 @@ def importance(
     raw = np.asarray(_values(log_density, data, u), np.float64) - log_q
     raw = np.where(np.isfinite(raw), raw, -np.inf)
     if not np.isfinite(raw).any():
-        raise UsageError(f"none of {len(raw)} importance weights is finite; expected the proposal to overlap the target: check both log-densities")
+        raise UsageError(
+            f"none of {len(raw)} importance weights is finite; expected the proposal to overlap the target: check both log-densities"
+        )
     smooth, k = pareto_smooth(raw)
     weight = np.exp(smooth)
     ess = float(1.0 / np.sum(weight**2))

@@ -22,7 +22,7 @@ def initial(
     beta <= 1 is the largest power that keeps an effective size of four points per chain (or a twentieth of the draws), so that a narrow target
     does not send every chain to one point, which would blind R-hat. All in standard coordinates.
     """
-    m, d = prior_sample.shape
+    m = len(prior_sample)
     pick_key, shuffle_key = jax.random.split(key)
     log_ratio = evaluate(log_density, data, prior_sample, gradient=False).log_target - log_student(prior_sample)[0]
     beta = next_beta(log_ratio, jnp.zeros((), log_ratio.dtype), min(0.5, max(4.0 * chains / m, 0.05)))

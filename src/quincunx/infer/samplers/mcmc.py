@@ -18,6 +18,8 @@ from quincunx.infer.samplers.verdict import judge_chains
 
 STRIDE = 50
 """Steps between two looks at the clock."""
+LENGTH = 400
+"""Shortest chain: R-hat of a shorter one is above its limit by chance alone."""
 
 
 def run_mcmc(
@@ -34,18 +36,20 @@ def run_mcmc(
 ) -> Draws:
     """n draws from `chains` chains of NUTS or slice sampling, started at prior draws resampled by density, or at `starts`.
 
-    Chains do not pass between well separated modes; R-hat says so when they disagree.
+    Every chain makes at least `LENGTH` draws, of which n in all are kept. Chains do not pass between well separated modes; R-hat says so
+    when they disagree.
     """
     clock = Clock(budget_seconds)
     init_key, run_key, order_key = jax.random.split(key, 3)
-    chains = min(chains, max(4, n // 4))
     d = prior_sample.shape[1]
     reference = fit_reference(prior_sample if starts is None else np.asarray(starts))
     density, both = Standardised(log_density), (data, jax.tree.map(jnp.asarray, reference))
     if starts is None:
         begin_at = initial(density, both, jnp.asarray(reference.from_target(prior_sample)), chains, key=init_key)
     else:
-        begin_at = jax.random.choice(init_key, jnp.asarray(reference.from_target(np.asarray(starts))), (chains,), replace=False)
+        begin_at = jax.random.choice(
+            init_key, jnp.asarray(reference.from_target(np.asarray(starts))), (chains,), replace=False
+        )
     if kind == "nuts":
         from quincunx.infer.samplers.nuts import nuts_kernel as kernel
 
@@ -54,9 +58,15 @@ def run_mcmc(
         from quincunx.infer.samplers.slice import slice_kernel as kernel
 
         target = 1.0
-    length = -(-n // chains)
+    length = max(-(-n // chains), LENGTH)
     state = begin(points_at(density, both, begin_at, kind), jnp.eye(d), length, step=0.5, key=run_key)
-    state = clock.run(lambda s, stop: advance_chains(kernel, density, both, s, target, stop), state, lambda s: int(s.t), STRIDE, length + WARMUP)
+    state = clock.run(
+        lambda s, stop: advance_chains(kernel, density, both, s, target, stop),
+        state,
+        lambda s: int(s.t),
+        STRIDE,
+        length + WARMUP,
+    )
     return _collect(state, reference, kind, clock, n, order_key)
 
 
@@ -66,13 +76,15 @@ def _collect(state: ChainState, reference: Reference, kind: str, clock: Clock, n
     chains = reference.to_target(chains)
     d = chains.shape[-1]
     nothing = np.full(d, np.nan)
+    N = chains.shape[0] * chains.shape[1]
+    m = min(n, N)
     diagnostics: dict[str, Any] = {
         "sampler": kind,
         "reason": clock.reason,
         "seconds": clock.seconds,
         "rhat": rhat(chains) if done >= 8 else nothing,
-        "ess_bulk": ess_bulk(chains) if done >= 8 else nothing,
-        "ess_tail": ess_tail(chains) if done >= 8 else nothing,
+        "ess_bulk": _kept(ess_bulk(chains), m, N) if done >= 8 else nothing,
+        "ess_tail": _kept(ess_tail(chains), m, N) if done >= 8 else nothing,
         "acceptance": float(state.acceptance) / max(done, 1),
         "divergences": int(state.divergences),
         "step": float(jnp.exp(state.log_step_mean)),
@@ -82,4 +94,9 @@ def _collect(state: ChainState, reference: Reference, kind: str, clock: Clock, n
     }
     flat = chains.reshape(-1, d)
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(flat))[:n]
-    return Draws(jnp.asarray(flat[order]), None, diagnostics, kind, judge_chains(diagnostics, len(flat), d))
+    return Draws(jnp.asarray(flat[order]), None, diagnostics, kind, judge_chains(diagnostics, m))
+
+
+def _kept(ess: Float[np.ndarray, " d"], m: int, N: int) -> Float[np.ndarray, " d"]:
+    """The effective size of m draws taken at random from N whose effective size is `ess`."""
+    return 1.0 / (1.0 / np.maximum(ess, 1e-12) + 1.0 / m - 1.0 / N)

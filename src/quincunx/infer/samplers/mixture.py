@@ -30,7 +30,9 @@ class Mixture(eqx.Module):
     shift: Float[Array, "K d"]
     constant: Float[Array, " K"]
 
-    def log_joint(self, u: Float[Array, "P d"]) -> tuple[Float[Array, "P K"], Float[Array, "P K d"], Float[Array, "P K"]]:
+    def log_joint(
+        self, u: Float[Array, "P d"]
+    ) -> tuple[Float[Array, "P K"], Float[Array, "P K d"], Float[Array, "P K"]]:
         """log w_k + log t_10(u; m_k, L_k L_k^T); the whitened z_k = L_k^-1 (u - m_k); the Student-t precision (10 + d) / (10 + |z_k|^2)."""
         K, d = self.mean.shape
         # One matrix product whitens by all components.
@@ -94,7 +96,9 @@ def refit(
     centre = jnp.mean(u, 0)
     v = u - centre
     # One product gathers the weight, the first and the second moments of every component.
-    moments = pull.T @ jnp.concatenate([jnp.ones((P, 1), u.dtype), v, (v[:, :, None] * v[:, None, :]).reshape(P, d * d)], 1)
+    moments = pull.T @ jnp.concatenate(
+        [jnp.ones((P, 1), u.dtype), v, (v[:, :, None] * v[:, None, :]).reshape(P, d * d)], 1
+    )
     mass = moments[:, 0] + 1e-6
     mean = moments[:, 1 : 1 + d] / mass[:, None]
     scatter = moments[:, 1 + d :].reshape(K, d, d) - mass[:, None, None] * mean[:, :, None] * mean[:, None, :]

@@ -91,7 +91,9 @@ def sweep(
     # Every particle has its own step, so that no trajectory length resonates with a period of the target and narrow necks see small steps too.
     step = jnp.exp(log_step) * (0.15 + 1.1 * uniform[:, :1])
     log_uniform = jnp.log(uniform[:, 1:3])
-    steps = jnp.clip(jnp.ceil(LENGTH / jnp.exp(log_step)), 1, MAX_LEAPFROG).astype(jnp.int32) if gradient else jnp.int32(1)
+    steps = (
+        jnp.clip(jnp.ceil(LENGTH / jnp.exp(log_step)), 1, MAX_LEAPFROG).astype(jnp.int32) if gradient else jnp.int32(1)
+    )
     last = jnp.where(local, steps, 0)
     both = jnp.concatenate([population.u, proposal])
     joint, _, precision = mixture.log_joint(both)
@@ -118,7 +120,11 @@ def sweep(
         log_tempered = jnp.where(beta > 0, beta * at.log_target, 0.0) + (1.0 - beta) * log_reference
         scale = mixture.scale[label]
         if gradient:
-            force = beta * at.slope + (1.0 - beta) * reference_slope + mixture.slope(z, precision * (chosen - responsibility))
+            force = (
+                beta * at.slope
+                + (1.0 - beta) * reference_slope
+                + mixture.slope(z, precision * (chosen - responsibility))
+            )
             kick = 0.5 * step * jnp.einsum("pij,pi->pj", scale, force)
         else:
             kick = jnp.zeros_like(p)

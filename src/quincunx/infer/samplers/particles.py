@@ -36,7 +36,9 @@ JUMP_DIM = 10
 def settings_for(n: int, dim: int, *, gradient: bool, particles: int | None = None) -> SMCSettings:
     """As many particles as draws between 1,024 and 4,096 (or as told), and as many mixture components as they can support, at most 32."""
     P = particles or min(max(n, 1024), 4096)
-    return SMCSettings(particles=P, components=int(np.clip(P // (8 * dim), 1, 32)), gradient=gradient and dim > JUMP_DIM)
+    return SMCSettings(
+        particles=P, components=int(np.clip(P // (8 * dim), 1, 32)), gradient=gradient and dim > JUMP_DIM
+    )
 
 
 def run_smc(
@@ -114,12 +116,18 @@ def run_smc_many(
         state = clock.run(step, _replace_key(state, keys), _sweeps, STRIDE, SWEEP_LIMIT)
         record = _record(state, reference)
         for i in range(min(width, B - first)):
-            draws, diagnostics = _collect({name: value[i] for name, value in record.items()}, n, clock.reason, order=first + i)
+            draws, diagnostics = _collect(
+                {name: value[i] for name, value in record.items()}, n, clock.reason, order=first + i
+            )
             u[first + i, : len(draws)] = draws
             records.append(diagnostics)
         if clock.reason != "finished":
             break
-    diagnostics = {name: np.stack([np.asarray(r[name]) for r in records]) for name in records[0] if name not in ("sampler", "reason")}
+    diagnostics = {
+        name: np.stack([np.asarray(r[name]) for r in records])
+        for name in records[0]
+        if name not in ("sampler", "reason")
+    }
     diagnostics |= {"sampler": "smc", "reason": clock.reason, "seconds": clock.seconds}
     said = [sentence for r in records for sentence in judge_particles(r, n)]
     return Draws(jnp.asarray(u), None, diagnostics, "smc", _tally(said, B))
@@ -144,7 +152,9 @@ def _record(state: SMCState, reference: Reference) -> dict[str, np.ndarray]:
     return record
 
 
-def _collect(record: dict[str, np.ndarray], n: int, reason: str, *, order: int) -> tuple[Float[np.ndarray, "m d"], dict[str, Any]]:
+def _collect(
+    record: dict[str, np.ndarray], n: int, reason: str, *, order: int
+) -> tuple[Float[np.ndarray, "m d"], dict[str, Any]]:
     if record["sweeps"] > 0 and not record["finite"].any():
         raise UsageError(
             f"the log-density is not finite at any of {len(record['finite'])} points drawn like the prior sample; "
@@ -197,14 +207,16 @@ def _seed_of(key: PRNGKeyArray) -> int:
     return int(np.asarray(jax.random.key_data(key)).astype(np.uint64).sum())
 
 
-def _replace_key(state: SMCState, key: PRNGKeyArray | None) -> SMCState:
+def _replace_key(state: SMCState, key: PyTree) -> SMCState:
     return eqx.tree_at(lambda s: s.key, state, key, is_leaf=lambda leaf: leaf is None)
 
 
 def _count(data: PyTree, axes: PyTree) -> int:
     sizes = {leaf.shape[0] for leaf in jax.tree.leaves(_batched(data, axes))}
     if len(sizes) != 1:
-        raise UsageError(f"got leading sizes {sorted(sizes)} in the observations; expected one number of observations along every first axis")
+        raise UsageError(
+            f"got leading sizes {sorted(sizes)} in the observations; expected one number of observations along every first axis"
+        )
     return sizes.pop()
 
 

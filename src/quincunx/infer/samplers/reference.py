@@ -61,7 +61,9 @@ def log_student(v: Float[Array, "P d"]) -> tuple[Float[Array, " P"], Float[Array
     d = v.shape[-1]
     square = jnp.sum(v * v, -1)
     constant = math.lgamma((DEGREES + d) / 2) - math.lgamma(DEGREES / 2) - 0.5 * d * math.log(DEGREES * math.pi)
-    return constant - 0.5 * (DEGREES + d) * jnp.log1p(square / DEGREES), -v * ((DEGREES + d) / (DEGREES + square))[:, None]
+    return constant - 0.5 * (DEGREES + d) * jnp.log1p(square / DEGREES), -v * ((DEGREES + d) / (DEGREES + square))[
+        :, None
+    ]
 
 
 def fit_reference(sample: Float[np.ndarray, "m d"]) -> Reference:

@@ -12,7 +12,9 @@ MAX_STEPS_OUT = 8
 MAX_ROUNDS = 60
 
 
-def slice_kernel(key: PRNGKeyArray, points: PyTree, log_density: LogDensity, data: PyTree, tuning: Tuning) -> tuple[PyTree, ChainInfo]:
+def slice_kernel(
+    key: PRNGKeyArray, points: PyTree, log_density: LogDensity, data: PyTree, tuning: Tuning
+) -> tuple[PyTree, ChainInfo]:
     """d hit-and-run moves of every chain: a random direction, stepping out to at most eight widths, then shrinking to an accepted point.
 
     Stepping left, stepping right and shrinking are three phases of one loop that evaluates one point a chain, so chains never wait for
@@ -30,7 +32,9 @@ def slice_kernel(key: PRNGKeyArray, points: PyTree, log_density: LogDensity, dat
     return points, ChainInfo(ones, 0 * ones, rounds * ones)
 
 
-def _hit_and_run(key: PRNGKeyArray, points: PyTree, log_density: LogDensity, data: PyTree, tuning: Tuning) -> tuple[PyTree, Array]:
+def _hit_and_run(
+    key: PRNGKeyArray, points: PyTree, log_density: LogDensity, data: PyTree, tuning: Tuning
+) -> tuple[PyTree, Array]:
     C, d = points.position.shape
     dtype = points.position.dtype
     direction_key, uniform_key, shrink_key = jax.random.split(key, 3)

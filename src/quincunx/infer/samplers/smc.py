@@ -14,7 +14,6 @@ from quincunx.infer.samplers.moves import LogDensity, Population, evaluate, swee
 from quincunx.infer.samplers.reference import log_student
 from quincunx.infer.samplers.tempering import next_beta, resample
 
-
 ADAPT = 4
 """Sweeps after each change of temperature in which the mixture is refitted; afterwards, and for every recorded draw, it is frozen."""
 
@@ -97,7 +96,9 @@ def start(n: int, d: int, settings: SMCSettings, *, key: PRNGKeyArray, dtype: An
 
 
 @eqx.filter_jit
-def advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: SMCSettings, stop_at: Int[Any, ""]) -> SMCState:
+def advance(
+    log_density: LogDensity, data: PyTree, state: SMCState, settings: SMCSettings, stop_at: Int[Any, ""]
+) -> SMCState:
     """Sweep until all draws are stored or `stop_at` sweeps are done; compiled once for every observation and every budget."""
     return _advance(log_density, data, state, settings, stop_at)
 
@@ -126,7 +127,9 @@ def again(log_density: LogDensity, data: PyTree, state: SMCState) -> SMCState:
     )
 
 
-def _advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: SMCSettings, stop_at: Int[Any, ""]) -> SMCState:
+def _advance(
+    log_density: LogDensity, data: PyTree, state: SMCState, settings: SMCSettings, stop_at: Int[Any, ""]
+) -> SMCState:
     S, P, d = state.draws.shape
     dtype = state.draws.dtype
     # The correlation of P independent pairs is 1/sqrt(P): asking for less than three of these would never stop.
@@ -150,12 +153,22 @@ def _advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: S
         # A jump that is often accepted forgets more for its price than a trajectory; every third sweep has one all the same.
         local = (state.jump_acceptance < settings.jump_enough) | (state.sweeps % 3 == 0)
         population, info = sweep(
-            log_density, data, line.population, state.mixture, line.beta, state.log_step, noise, gradient=settings.gradient, local=local
+            log_density,
+            data,
+            line.population,
+            state.mixture,
+            line.beta,
+            state.log_step,
+            noise,
+            gradient=settings.gradient,
+            local=local,
         )
         adapt = (line.beta > 0) & (state.stored == 0) & (rested < ADAPT)
         spare = here[(extra[1 : 1 + settings.components] * P).astype(jnp.int32)]
         fresh = due & (state.levels == 0)
-        mixture = jax.lax.cond(adapt, lambda m: refit(m, here, info.joint, info.precision, spare, fresh), lambda m: m, state.mixture)
+        mixture = jax.lax.cond(
+            adapt, lambda m: refit(m, here, info.joint, info.precision, spare, fresh), lambda m: m, state.mixture
+        )
         wanted = 0.8 if settings.gradient else 0.3
         rested = rested + 1
         correlation = _correlation(population.features, line.anchor)
@@ -167,11 +180,15 @@ def _advance(log_density: LogDensity, data: PyTree, state: SMCState, settings: S
             anchor=jnp.where(ready, population.features, line.anchor),
             eve=line.eve,
             beta=line.beta,
-            log_step=jnp.where(local, jnp.minimum(state.log_step + info.local_acceptance - wanted, math.log(2.0)), state.log_step),
+            log_step=jnp.where(
+                local, jnp.minimum(state.log_step + info.local_acceptance - wanted, math.log(2.0)), state.log_step
+            ),
             log_evidence=line.log_evidence,
             log_ratio=info.log_ratio,
             correlation=correlation,
-            worst_correlation=jnp.where(ready, jnp.maximum(state.worst_correlation, correlation), state.worst_correlation),
+            worst_correlation=jnp.where(
+                ready, jnp.maximum(state.worst_correlation, correlation), state.worst_correlation
+            ),
             jump_acceptance=info.jump_acceptance,
             local_acceptance=jnp.where(local, info.local_acceptance, state.local_acceptance),
             levels=levels,

@@ -11,16 +11,18 @@ DIVERGENCE_LIMIT = 0.01
 PARETO_LIMIT = 0.7
 
 
-def judge_chains(diagnostics: Mapping[str, Any], draws: int, dim: int) -> tuple[str, ...]:
+def judge_chains(diagnostics: Mapping[str, Any], draws: int) -> tuple[str, ...]:
     """Warnings about Markov chains: unfinished, disagreeing, too few effective draws, divergent.
 
     >>> good = {"reason": "finished", "rhat": [1.0], "ess_bulk": [900.0], "ess_tail": [800.0], "divergences": 0}
-    >>> judge_chains(good, 1000, 1)
+    >>> judge_chains(good, 1000)
     ()
-    >>> len(judge_chains({**good, "rhat": [1.3]}, 1000, 1))
+    >>> len(judge_chains({**good, "rhat": [1.3]}, 1000))
     1
     """
-    said = list(_unfinished(diagnostics, f"{draws} draws are returned"))
+    said = _unfinished(diagnostics, f"{draws} draws are returned")
+    if diagnostics["reason"] != "finished" and np.isnan(_worst(diagnostics["rhat"], np.nanmax)):
+        return (*said, "they are the chains' positions during warm-up, not draws of the posterior; give more time")
     worst = _worst(diagnostics["rhat"], np.nanmax)
     if not worst <= RHAT_LIMIT:
         said.append(
@@ -40,13 +42,14 @@ def judge_particles(diagnostics: Mapping[str, Any], draws: int) -> tuple[str, ..
     >>> judge_particles(good, 1000)
     ()
     """
-    said = list(_unfinished(diagnostics, f"{draws} draws are returned"))
+    said = _unfinished(diagnostics, f"{draws} draws are returned")
     temperature = float(diagnostics["temperature"])
     if temperature < 1:
         said.append(
             f"sampling stopped on the way from the prior to the posterior (at power {temperature:.3g} of the density): the draws are broader than the "
             "posterior; give more time"
         )
+        return tuple(said)
     if diagnostics["unique"] < 0.95:
         said.append(
             f"only {diagnostics['unique']:.0%} of the draws are distinct: the density is so rough that moves are rejected; "
@@ -70,7 +73,9 @@ def judge_weights(diagnostics: Mapping[str, Any], draws: int) -> tuple[str, ...]
             "because the proposal misses part of the target; use MCMC or SMC, or improve the proposal"
         )
     if ess < min(100.0, 0.1 * draws):
-        said.append(f"{draws} weighted draws are worth only {ess:.1f} independent ones: the proposal and the target hardly overlap")
+        said.append(
+            f"{draws} weighted draws are worth only {ess:.1f} independent ones: the proposal and the target hardly overlap"
+        )
     return tuple(said)
 
 
@@ -87,7 +92,9 @@ def _few(diagnostics: Mapping[str, Any], draws: int) -> list[str]:
     limit = min(ESS_LIMIT, 0.2 * draws)
     if ess >= limit:
         return []
-    return [f"the {draws} draws are worth only {ess:.0f} independent ones (should be {limit:.0f} or more): quantiles and probabilities are noisy"]
+    return [
+        f"the {draws} draws are worth only {ess:.0f} independent ones (should be {limit:.0f} or more): quantiles and probabilities are noisy"
+    ]
 
 
 def _diverged(divergences: int, draws: int) -> list[str]:

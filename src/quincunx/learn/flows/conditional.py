@@ -56,6 +56,4 @@ class Conditional(eqx.Module):
 def conditional(*, density: Spec, key: PRNGKeyArray, embedding: Spec | None = None) -> Conditional:
     """Build a `Conditional` from the specification of its density and, optionally, of its embedding."""
     k_density, k_embedding = jax.random.split(key)
-    return Conditional(
-        build(density, key=k_density), None if embedding is None else build(embedding, key=k_embedding)
-    )
+    return Conditional(build(density, key=k_density), None if embedding is None else build(embedding, key=k_embedding))

@@ -91,9 +91,9 @@ def coupling(
 ) -> CouplingFlow:
     """Build a `CouplingFlow`; in one dimension every layer moves the only coordinate, given the condition."""
     bijection = transform_named(transform, knots=knots, interval=interval)
-    trunks = jax.vmap(
-        lambda k: Trunk(dim + condition_dim, dim * bijection.size, width=width, depth=depth, key=k)
-    )(jax.random.split(key, layers))
+    trunks = jax.vmap(lambda k: Trunk(dim + condition_dim, dim * bijection.size, width=width, depth=depth, key=k))(
+        jax.random.split(key, layers)
+    )
     return CouplingFlow(_Layer(jnp.asarray(_halves(dim, layers)), trunks), bijection, dim, condition_dim)
 
 
