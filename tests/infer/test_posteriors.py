@@ -7,7 +7,9 @@ import quincunx as qx
 from quincunx.infer import DirectPosterior, PotentialPosterior
 
 DIRECT = ("npe", "fmpe", "npse")
-ALL = (*DIRECT, "nle", "nre", "ratio")
+# score and reference-ratio fits cost most to compile; the two families are guarded by the others in the short run
+SLOW = [pytest.param(method, marks=pytest.mark.slow) for method in ("npse", "ratio")]
+ALL = ["npe", "fmpe", "nle", "nre", *SLOW]
 
 
 def moments(problem, method):
@@ -45,7 +47,7 @@ def test_moments_and_calibration_on_a_conjugate_problem(problem, method):
     assert abs(np.mean(sd) / exact_sd - 1) < 2 * learned
 
 
-@pytest.mark.parametrize("method", DIRECT)
+@pytest.mark.parametrize("method", ["npe", pytest.param("fmpe", marks=pytest.mark.slow), SLOW[0]])
 def test_the_density_of_a_direct_posterior_is_normalised_and_fits_its_draws(problem, method):
     posterior = problem.fit(method).posterior(problem.x_o)
     assert isinstance(posterior, DirectPosterior)

@@ -8,7 +8,7 @@ import typer
 
 from quincunx.cli.console import emit, say, tabulate
 from quincunx.cli.exits import CHECK_FAILED
-from quincunx.cli.options import Budget, Json, Method, Resume, Seed, Settings
+from quincunx.cli.options import Json, Method, Resume, Seed, Settings
 
 
 def demo(
@@ -19,7 +19,9 @@ def demo(
     ] = None,
     method: Method = "npe",
     set: Settings = None,
-    budget: Budget = 10_000,
+    budget: Annotated[
+        int | None, typer.Option("--budget", min=1, help="How many simulations to spend; the problem's own if left out.")
+    ] = None,
     simulations: Annotated[
         int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")
     ] = 300,
@@ -39,13 +41,16 @@ def demo(
     from quincunx.cli.source import read_source
     from quincunx.errors import UsageError
 
-    settings = parse_settings(set or [])
-    chosen = configured(method, settings)
     source = read_source(name)
     if source.problem is None:
         raise UsageError(
             f"{name} is a file; demo runs a gallery problem by name, and your own goes to: quincunx infer {name}"
         )
+    entry = source.problem.entry
+    budget = entry.budget if budget is None else budget
+    set = list(entry.settings) if set is None and method == "npe" else set
+    settings = parse_settings(set or [])
+    chosen = configured(method, settings)
     where = first_free(source.name) if out is None else out
     options: dict[str, Any] = {
         "source": name,

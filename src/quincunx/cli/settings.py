@@ -50,9 +50,11 @@ def configured(method: str, settings: dict[str, Any]) -> Any:
         )
     options = {name: value for name, value in settings.items() if name in own}
     fitting = {name: value for name, value in settings.items() if name not in own}
-    if fitting:
-        options["settings"] = FitSettings(**fitting)
     try:
-        return method_named(method, **options)
+        chosen = method_named(method, **options)
+        if not fitting:
+            return chosen
+        # what is not said stays as the method trains by itself
+        return dataclasses.replace(chosen, settings=dataclasses.replace(chosen.default_settings, **fitting))
     except (TypeError, ValueError) as error:
         raise UsageError(f"method {method} cannot take these settings ({error})") from error

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue: what `quincunx list` prints. `function` builds the problem, in `module`."""
+    """One line of the catalogue: what `quincunx list` prints. `function` builds the problem, in `module`.
+
+    `budget` simulations under NPE with `settings` are what `quincunx demo` spends: enough for its checks to pass.
+    """
 
     name: str
     title: str
@@ -24,6 +27,8 @@ class Entry:
     source: str
     module: str
     function: str = "problem"
+    budget: int = 10_000
+    settings: tuple[str, ...] = ()
 
 
 _SBIBM = "2101.04653"
@@ -130,6 +135,8 @@ _ENTRIES = (
         "0.1 s",
         "BMJ 1978;1:587",
         "boarding_school",
+        budget=60_000,
+        settings=("density=mixture", "members=3"),
     ),
     Entry("stochastic_sir", "The same, boy by boy", 2, 14, "none", "0.1 s", "BMJ 1978;1:587", "stochastic_sir"),
     Entry("final_size", "Final size of an outbreak", 2, 1, "posterior", "0.1 s", "Ball 1986", "final_size"),

@@ -15,7 +15,7 @@ _SHORT: dict[str, dict[str, Any]] = {
     "mixture": {"kind": "mixture", "components": 4, "depth": 3},
 }
 _EASY = FitSettings(learning_rate=3e-3, weight_decay=1.0)
-_SHARP = FitSettings(learning_rate=1e-2, weight_decay=0.05, epochs=130)
+_SHARP = FitSettings(learning_rate=1e-2, weight_decay=0.05, min_steps=5800)
 _SETTINGS = {"linear": _EASY, "gaussian": _SHARP, "mixture": _SHARP}
 
 

@@ -11,17 +11,15 @@ def to_datatree(
     *,
     prior: Mapping[str, np.ndarray] | None = None,
     observed: Mapping[str, np.ndarray] | None = None,
+    units: Mapping[str, str] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> Any:
-    """An xarray DataTree with groups `posterior`, `prior` and `observed_data`.
-
-    Each draw array is (n, ...) and becomes one chain, (1, n, ...); an array that already has chains is (chain, n, ...)
-    and goes through `to_datatree` by passing it as (chain, n, ...) under the attribute `chains=True`.
+    """An xarray DataTree with groups `posterior`, `prior` and `observed_data`; draws (n, ...) become one chain, (1, n, ...).
 
     >>> import numpy as np
-    >>> tree = to_datatree({"mu": np.zeros(10)}, observed={"x": np.ones(3)})
-    >>> tree["posterior"]["mu"].dims
-    ('chain', 'draw')
+    >>> tree = to_datatree({"mu": np.zeros(10)}, observed={"x": np.ones(3)}, units={"mu": "m"})
+    >>> tree["posterior"]["mu"].dims, tree["posterior"]["mu"].attrs["units"]
+    (('chain', 'draw'), 'm')
     """
     from arviz_base import from_dict
 
@@ -31,5 +29,9 @@ def to_datatree(
     if observed is not None:
         groups["observed_data"] = {name: np.asarray(a) for name, a in observed.items()}
     tree = from_dict(groups)
-    tree.attrs.update({key: value for key, value in (attributes or {}).items() if value is not None})
+    tree.attrs.update(attributes or {})
+    for name, unit in (units or {}).items():
+        for group in ("posterior", "prior"):
+            if group in groups:
+                tree[group][name].attrs["units"] = unit
     return tree
