@@ -130,7 +130,7 @@ class Report(eqx.Module):
                 grid = np.concatenate([[0.0], band.points, [1.0]])
                 low = np.concatenate([[0.0], band.lower / n - band.points, [0.0]])
                 high = np.concatenate([[0.0], band.upper / n - band.points, [0.0]])
-                ranks = np.stack([r.detail["ranks"] for r in ranked], axis=1)
+                ranks = np.stack([_among(r, draws) for r in ranked], axis=1)
                 names = [r.name.removeprefix("sbc: ") for r in ranked]
                 return plot.sbc_ranks(ranks, draws, names, band=(grid, low, high), theme=theme)
         elif kind == "coverage":
@@ -212,3 +212,12 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def _among(result: TestResult, draws: int) -> np.ndarray:
+    """Ranks among fewer draws, put where they fall among `draws`: uniform ranks stay uniform."""
+    ranks, own = np.asarray(result.detail["ranks"]), int(result.detail["draws"])
+    if own == draws:
+        return ranks
+    within = np.random.default_rng(0).random(len(ranks))
+    return np.minimum((ranks + within) * (draws + 1) / (own + 1), draws).astype(int)

@@ -20,7 +20,8 @@ def demo(
     method: Method = "npe",
     set: Settings = None,
     budget: Annotated[
-        int | None, typer.Option("--budget", min=1, help="How many simulations to spend; the problem's own if left out.")
+        int | None,
+        typer.Option("--budget", min=1, help="How many simulations to spend; the problem's own if left out."),
     ] = None,
     simulations: Annotated[
         int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")
