@@ -3,16 +3,10 @@
 import sys
 from pathlib import Path
 
-import matplotlib
-
 from quincunx.plot import loop
+from quincunx.plot.svg import save_svg
 
-
-def draw(path: Path) -> None:
-    """Write the loop as SVG, the same bytes every time."""
-    with matplotlib.rc_context({"svg.hashsalt": "quincunx", "svg.fonttype": "path"}):
-        loop().savefig(path, format="svg", metadata={"Date": None})
-
+ALT = "The loop: simulate, learn, infer, check, and back to the experiment"
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "loop.svg")
+    save_svg(loop(), Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "loop.svg", alt=ALT)

@@ -56,12 +56,12 @@ def test_region_covers_over_repeats(gaussian, nominal):
     simulator, make = gaussian
     posterior = make("overconfident")
     repair = conformal(run_trials(posterior, simulator, key=0, n=999), key=1)
-    fresh = run_trials(posterior, simulator, key=5, n=60)
+    fresh = run_trials(posterior, simulator, key=5, n=30)
     hits = sum(
         bool(repair.region(posterior, x, 0.9, key=i).contains({"theta": t[None]}, key=100 + i)[0])
         for i, (t, x) in enumerate(zip(fresh.truth.astype(np.float32), fresh.outcomes))
     )
-    assert nominal(60 - hits, 60, 0.1)
+    assert nominal(30 - hits, 30, 0.1)
 
 
 def test_too_few_pairs_for_the_level_are_refused():

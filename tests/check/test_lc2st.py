@@ -15,8 +15,8 @@ REPEATS = 100
 def test_false_alarms_are_nominal(make_trials, nominal):
     p = []
     for seed in range(REPEATS):
-        trials = make_trials("exact", seed, n=80, draws=30)
-        result = lc2st(trials, key=seed, x_o=trials.x[0], draws_o=trials.position_draws[0], nulls=19, epochs=8)
+        trials = make_trials("exact", seed, n=60, draws=30)
+        result = lc2st(trials, key=seed, x_o=trials.x[0], draws_o=trials.position_draws[0], nulls=19, epochs=5)
         p.append(float(result.detail["p_counted"]))
     p = np.array(p)
     # the observed statistic is an ensemble's, less scattered than the single networks of the null: at most nominal
@@ -25,12 +25,13 @@ def test_false_alarms_are_nominal(make_trials, nominal):
     assert np.mean(p) < 0.75
 
 
+@pytest.mark.slow
 def test_false_alarms_in_base_coordinates(nominal):
     alarms = 0
     for seed in range(REPEATS):
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(80, 2))
-        result = lc2st_base(rng.normal(size=(80, 2)), x, x_o=x[0], key=seed, nulls=19, epochs=8)
+        result = lc2st_base(rng.normal(size=(80, 2)), x, x_o=x[0], key=seed, nulls=19, epochs=5)
         alarms += result.detail["p_counted"] <= 0.05
     assert nominal(int(alarms), REPEATS, 0.05, at_most=True)
 

@@ -3,7 +3,7 @@
 Each step writes what it made before the next one begins, so that an interrupted run goes on where it stopped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,8 @@ def _write_draws(path: Path, flat: np.ndarray, columns: Sequence[str]) -> None:
 
 def by_name(simulator: Any, x: Any) -> dict[str, Any]:
     """An observation as a dict of arrays by observable."""
-    return {name: np.asarray(value) for name, value in x.items()} if isinstance(x, dict) else {"x": np.asarray(x)}
+    named = x if isinstance(x, Mapping) else {simulator.outcome.names[0]: x}
+    return {name: np.asarray(value) for name, value in named.items()}
 
 
 def _key(seed: int, step: int) -> jax.Array:

@@ -37,6 +37,7 @@ class Blocks(Protocol):
 
 @eqx.filter_jit
 def sample(prior: Blocks, key: PRNGKeyArray, shape: tuple[int, ...]) -> dict[str, Array]:
+    """Draws of every parameter, by name."""
     # Each derivation of keys costs a third of a second of compilation.
     keys = [key] if len(prior.names) == 1 else jax.random.split(key, len(prior.names))
     return {name: block.sample(k, shape) for name, block, k in zip(prior.names, prior.blocks, keys)}
@@ -44,17 +45,20 @@ def sample(prior: Blocks, key: PRNGKeyArray, shape: tuple[int, ...]) -> dict[str
 
 @eqx.filter_jit
 def flatten(parts: tuple[Array, ...], batch_ndim: int) -> Array:
+    """Parameters side by side in one flat array, behind `batch_ndim` leading axes."""
     return jnp.concatenate([floating(p).reshape((*p.shape[:batch_ndim], -1)) for p in parts], axis=-1)
 
 
 @eqx.filter_jit
 def unflatten(flat: Array, shapes: tuple[tuple[int, ...], ...]) -> tuple[Array, ...]:
+    """The parts of a flat array, each in its own shape."""
     parts = _split(flat, [math.prod(shape) for shape in shapes])
     return tuple(part.reshape(flat.shape[:-1] + shape) for part, shape in zip(parts, shapes))
 
 
 @eqx.filter_jit
 def log_prob(prior: Blocks, flat: Array) -> Array:
+    """log p(theta); minus infinity outside the support."""
     total = jnp.zeros(flat.shape[:-1], flat.dtype)
     for block, transform, part in zip(prior.blocks, prior.transforms, _constrained_parts(prior, flat)):
         inside = transform.contains(part)
@@ -67,17 +71,20 @@ def log_prob(prior: Blocks, flat: Array) -> Array:
 
 @eqx.filter_jit
 def to_unconstrained(prior: Blocks, flat: Array) -> Array:
+    """u(theta), map by map."""
     parts = _constrained_parts(prior, flat)
     return jnp.concatenate([t.forward(p) for t, p in zip(prior.transforms, parts)], axis=-1)
 
 
 @eqx.filter_jit
 def to_constrained(prior: Blocks, u: Array) -> Array:
+    """theta(u), map by map."""
     return jnp.concatenate([t.inverse(p) for t, p in zip(prior.transforms, _unconstrained_parts(prior, u))], axis=-1)
 
 
 @eqx.filter_jit
 def log_det(prior: Blocks, u: Array) -> Array:
+    """log|det dtheta/du|."""
     total = jnp.zeros(u.shape[:-1], u.dtype)
     for transform, part in zip(prior.transforms, _unconstrained_parts(prior, u)):
         total = total + transform.log_det(part)
@@ -86,6 +93,7 @@ def log_det(prior: Blocks, u: Array) -> Array:
 
 @eqx.filter_jit
 def log_prob_unconstrained(prior: Blocks, u: Array) -> Array:
+    """log p(theta(u)) + log|det dtheta/du|."""
     total = jnp.zeros(u.shape[:-1], u.dtype)
     for block, transform, part in zip(prior.blocks, prior.transforms, _unconstrained_parts(prior, u)):
         total = total + _density(block, transform.inverse(part)) + transform.log_det(part)
@@ -105,6 +113,7 @@ def _split(flat: Array, sizes: Sequence[int]) -> list[Array]:
 
 
 def floating(array: Array) -> Array:
+    """The array itself, or integers as the default float."""
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
 
 

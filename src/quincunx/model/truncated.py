@@ -133,7 +133,8 @@ def _cut(name: str, distribution: dist.Distribution, low: np.ndarray, high: np.n
             f"parameter '{name}' has the correlated distribution {type(distribution).__name__}; "
             "expected independent numbers to truncate; give the components their own names"
         )
-    supported = dist.TwoSidedTruncatedDistribution.supported_types
+    # NumPyro's own truncation of Student's t needs another package for its quantiles; bisection does not
+    supported = tuple(t for t in dist.TwoSidedTruncatedDistribution.supported_types if t is not dist.StudentT)
     if isinstance(distribution, supported) and np.all(np.isfinite(low)) == np.any(np.isfinite(low)):
         sides = {k: _plain(v) for k, v in {"low": low, "high": high}.items() if np.all(np.isfinite(v))}
         return dist.TruncatedDistribution(distribution, **sides) if sides else distribution

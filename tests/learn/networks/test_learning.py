@@ -59,7 +59,11 @@ def squared_error(model, batch, *, key):
     return jnp.mean((jax.vmap(model)(batch["x"]) - batch["y"]) ** 2)
 
 
-@pytest.mark.parametrize("kind", TASKS)
+# the others take 10 to 20 CPU-seconds each, most of it compilation
+QUICK = ("mlp", "deepset")
+
+
+@pytest.mark.parametrize("kind", [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in TASKS])
 def test_it_learns(kind):
     options, task = TASKS[kind]
     x, y = task()

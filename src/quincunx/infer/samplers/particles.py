@@ -66,6 +66,8 @@ def run_smc(
     def step(state: SMCState, stop_at: Int[Array, ""]) -> SMCState:
         return advance(density, both, state, settings, stop_at)
 
+    # A look at the first sweep: without one finite density the rest would be for nothing.
+    state = _somewhere_finite(clock.run(step, state, _sweeps, 1, 1))
     state = clock.run(step, state, _sweeps, STRIDE, SWEEP_LIMIT)
     if gradient and not settings.gradient and clock.reason == "finished" and state.worst_correlation > STUCK:
         settings = replace(settings, gradient=True)
@@ -113,7 +115,8 @@ def run_smc_many(
         def step(state: SMCState, stop_at: Int[Array, ""], part: PyTree = part) -> SMCState:
             return advance_many(density, (part, shared), (axes, None), state, settings, stop_at)
 
-        state = clock.run(step, _replace_key(state, keys), _sweeps, STRIDE, SWEEP_LIMIT)
+        state = _somewhere_finite(clock.run(step, _replace_key(state, keys), _sweeps, 1, 1))
+        state = clock.run(step, state, _sweeps, STRIDE, SWEEP_LIMIT)
         record = _record(state, reference)
         for i in range(min(width, B - first)):
             draws, diagnostics = _collect(
@@ -133,6 +136,17 @@ def run_smc_many(
     return Draws(jnp.asarray(u), None, diagnostics, "smc", _tally(said, B))
 
 
+def _somewhere_finite(state: SMCState) -> SMCState:
+    finite = np.isfinite(np.asarray(state.population.rows[..., 0])).any(-1)
+    if np.all(np.asarray(state.sweeps) > 0) and not finite.all():
+        raise UsageError(
+            f"the log-density is not finite at any of {state.population.rows.shape[-2]} points drawn like the prior sample"
+            + (f" for {np.sum(~finite)} of {finite.size} observations" if finite.size > 1 else "")
+            + "; expected finite values over most of the prior: check the observation and the log-density"
+        )
+    return state
+
+
 def _sweeps(state: SMCState) -> int:
     return int(state.sweeps.max())
 
@@ -144,7 +158,6 @@ def _record(state: SMCState, reference: Reference) -> dict[str, np.ndarray]:
     )  # fmt: skip
     record = {name: np.asarray(getattr(state, name)) for name in names}
     rows = np.asarray(state.population.rows)
-    record["finite"] = np.isfinite(rows[..., 0])
     record["u"] = reference.to_target(rows[..., 1 : 1 + reference.centre.size])
     record["draws"] = reference.to_target(np.asarray(state.draws))
     record["log_ratio"] = np.asarray(state.log_ratio)
@@ -153,13 +166,8 @@ def _record(state: SMCState, reference: Reference) -> dict[str, np.ndarray]:
 
 
 def _collect(
-    record: dict[str, np.ndarray], n: int, reason: str, *, order: int
+    record: dict[str, Any], n: int, reason: str, *, order: int
 ) -> tuple[Float[np.ndarray, "m d"], dict[str, Any]]:
-    if record["sweeps"] > 0 and not record["finite"].any():
-        raise UsageError(
-            f"the log-density is not finite at any of {len(record['finite'])} points drawn like the prior sample; "
-            "expected finite values over most of the prior: check the observation and the log-density"
-        )
     stored = int(record["stored"])
     S, P, d = record["draws"].shape
     if reason == "finished" and stored < S:
