@@ -23,8 +23,8 @@ class Summary:
     >>> table = Summary.of(np.random.default_rng(0).normal(2.0, 0.1, (4000, 1)), columns=("mu",), units={"mu": "m"})
     >>> table
     Summary of 4000 draws
-           unit   mean      sd  68% low  68% high  95% low  95% high   ess  r_hat
-    mu     m     1.999  0.0987    1.895     2.091    1.813     2.202  4000      -
+        unit   mean       sd  68% low  68% high  95% low  95% high   ess  r_hat
+    mu  m     1.998  0.09984    1.894     2.092    1.805     2.193  4000      -
     >>> bool(abs(table["mu"]["mean"] - 2.0) < 0.01)
     True
     """
