@@ -54,7 +54,11 @@ def test_undecided_where_few_terms_carry_the_average():
     assert np.isnan(result.p_value) and result.status == "warn" and "too few" in result.note
 
 
-def test_balance_says_overconfident():
+def test_balance_sees_a_factor_and_its_sign():
     z = np.random.default_rng(0).normal(size=(4000, 2))
-    result = balance(1.0 * (2 * z[:, 0] - 1), 2 * z[:, 1:] - 1.0)
-    assert result.status == "fail" and result.note == "overconfident"
+    joint, marginal = z[:, 0] + 0.5, z[:, 1:] - 0.5
+    assert balance(joint, marginal).status == "pass"
+    for shift in (0.5, -0.5):
+        result = balance(joint + shift, marginal + shift)
+        assert result.status == "fail"
+        assert np.sign(result.effects["gap"]) == -np.sign(shift)

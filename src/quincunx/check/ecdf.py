@@ -114,7 +114,7 @@ def simultaneous_band(n: int, draws: int, *, level: float = 0.95) -> EcdfBand:
 
     >>> band = simultaneous_band(300, 99)
     >>> int(band.lower[49]), int(band.upper[49])
-    (126, 174)
+    (125, 175)
     >>> stays_inside(band.lower, band.upper, 300, band.points) >= 0.95
     True
     """

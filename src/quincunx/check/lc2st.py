@@ -35,6 +35,9 @@ def lc2st(
     averaged; p = (1 + #{null >= observed}) / (1 + nulls), refined by a Pareto tail where nearly all lie below
     (`detail["p_counted"]` has the plain count). The networks see the data's columns and theta in units of the answer's
     own mean and spread for that x.
+
+    The null supposes an answer that is right for every x: where it is wrong elsewhere, a small p here may be an echo of that,
+    and the size of the effect says more.
     """
     return _local_test(
         trials.position_truth, trials.position_draws, trials.x, x_o, draws_o, "lc2st", "exchanged", nulls, epochs, key

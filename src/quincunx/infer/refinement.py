@@ -61,7 +61,7 @@ class RefinedPosterior(Posterior):
         u, log_det = _unconstrain(self.prior, run.theta)
         draws = importance(
             _Target(self.log_likelihood),
-            (self.prior, jax.tree.map(jnp.asarray, self.x_o)),
+            (self.prior, _arrays(self.x_o)),
             proposal_sample=u,
             proposal_log_prob=log_q + np.asarray(log_det),
             n=n,
@@ -72,7 +72,7 @@ class RefinedPosterior(Posterior):
 
     def log_prob_flat(self, theta: Float[Array, "n d"]) -> Float[Array, " n"]:
         """log p(x_o | theta) + log p(theta), the exact posterior up to its normalisation."""
-        return _joint(self.log_likelihood, self.prior, theta, jax.tree.map(jnp.asarray, self.x_o))
+        return _joint(self.log_likelihood, self.prior, theta, _arrays(self.x_o))
 
     def given(self, x_new: Any, *, design: Any = None) -> "RefinedPosterior":
         """The refined posterior for another observation."""
@@ -115,6 +115,10 @@ def refine(posterior: Posterior, log_likelihood: LogLikelihood, *, oversample: i
     True
     """
     return RefinedPosterior(posterior, log_likelihood, oversample)
+
+
+def _arrays(x: Any) -> Any:
+    return {name: jnp.asarray(value) for name, value in x.items()} if isinstance(x, dict) else jnp.asarray(x)
 
 
 class _Target(eqx.Module):

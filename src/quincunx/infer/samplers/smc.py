@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from quincunx.infer.samplers.mixture import Mixture, refit, standard
 from quincunx.infer.samplers.moves import LogDensity, Population, evaluate, sweep, uniforms_per_sweep
+from quincunx.infer.samplers.noise import uniforms
 from quincunx.infer.samplers.reference import log_student
 from quincunx.infer.samplers.tempering import next_beta, resample
 
@@ -139,8 +140,7 @@ def _advance(
         return (state.stored < S) & (state.sweeps < stop_at)
 
     def once(state: SMCState) -> SMCState:
-        key = jax.random.fold_in(state.key, state.sweeps)
-        noise = jax.random.uniform(key, (P, uniforms_per_sweep(d) + 1), dtype, minval=jnp.finfo(dtype).tiny)
+        noise = uniforms(state.key, state.sweeps, (P, uniforms_per_sweep(d) + 1), dtype)
         noise, extra = noise[:, 1:], noise[:, 0]
 
         unmoved = (state.correlation >= settings.level_correlation) & (state.rested < settings.level_sweeps)
