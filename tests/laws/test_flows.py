@@ -18,6 +18,7 @@ MEMBERS = {
     "coupling, spline": {"kind": "coupling", "transform": "spline", **SMALL},
     "gaussian": {"kind": "gaussian", "width": 12, "depth": 1},
     "mixture": {"kind": "mixture", "width": 12, "depth": 1},
+    "mixed": {"kind": "mixed", "width": 12, "depth": 1},
 }
 
 

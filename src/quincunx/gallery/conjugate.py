@@ -50,8 +50,8 @@ def problem_normal_normal(*, dim: int = 1, prior_sd: float = 1.0, noise_sd: floa
 def problem_beta_binomial(*, trials: int = 20, a: float = 2.0, b: float = 2.0) -> Problem:
     """theta ~ Beta(a, b), x | theta ~ Binomial(trials, theta): the posterior is Beta(a + x, b + trials - x).
 
-    >>> problem_beta_binomial(trials=1, a=1.0, b=1.0).truth.log_evidence(jnp.ones(1))
-    Array(-0.693147, dtype=float32)
+    >>> float(problem_beta_binomial(trials=1, a=1.0, b=1.0).truth.log_evidence(jnp.ones(1)))
+    -0.6931
     """
     truth = beta_binomial_truth(trials, a, b)
     prior = Prior(theta=dist.Beta(a, b))

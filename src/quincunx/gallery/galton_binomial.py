@@ -17,8 +17,8 @@ def problem_uniform(*, rows: int = 20) -> Problem:
     The posterior is Beta(1 + x, 1 + rows - x), the score (x - rows theta) / (theta (1 - theta)), the Fisher information
     rows / (theta (1 - theta)); a path's joint score depends on x only.
 
-    >>> problem_uniform().truth.fisher({"theta": 0.5})
-    Array([[80.]], dtype=float32)
+    >>> problem_uniform().truth.fisher({"theta": 0.5}).tolist()
+    [[80.0]]
     """
     return _board("galton_uniform", rows, 1.0, 1.0, 0.5)
 

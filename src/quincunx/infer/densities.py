@@ -13,10 +13,11 @@ _SHORT: dict[str, dict[str, Any]] = {
     "linear": {"kind": "gaussian", "width": 32, "depth": 1},
     "gaussian": {"kind": "gaussian", "depth": 3},
     "mixture": {"kind": "mixture", "components": 4, "depth": 3},
+    "mixed": {"kind": "mixed"},
 }
 _EASY = FitSettings(learning_rate=3e-3, weight_decay=1.0)
 _SHARP = FitSettings(learning_rate=1e-2, weight_decay=0.05, min_steps=5800)
-_SETTINGS = {"linear": _EASY, "gaussian": _SHARP, "mixture": _SHARP}
+_SETTINGS = {"linear": _EASY, "gaussian": _SHARP, "mixture": _SHARP, "mixed": _SHARP}
 
 
 def settings_for(density: Spec | str) -> FitSettings:

@@ -53,6 +53,11 @@ class Method(abc.ABC):
         """Whether the networks read whole sets of events, which then must be simulated as such."""
         return self.name in ("npe", "fmpe", "npse", "auto")
 
+    @property
+    def density_of_cells(self) -> bool:
+        """Whether its density gives whole numbers probabilities, so that nothing need be added to them."""
+        return False
+
     def before(self, simulator: Simulator, budget: int, *, key: PRNGKeyArray, **settings: Any) -> "tuple[Method, int]":
         """Whatever the method wants simulated besides draws from the prior: the method with it, and the budget that is left."""
         return self, budget

@@ -9,10 +9,11 @@ from jaxtyping import PRNGKeyArray
 from quincunx.infer.densities import conditional_spec, settings_for
 from quincunx.infer.indirect import PotentialEstimator
 from quincunx.infer.method import Method
-from quincunx.infer.scoring import fit_potential
+from quincunx.infer.scoring import fit_potential, whole_columns
 from quincunx.learn import FitSettings
 from quincunx.learn.build import Spec
 from quincunx.learn.fit import Progress
+from quincunx.learn.flows import describe_columns
 from quincunx.learn.functionals import NegativeLogDensity
 from quincunx.model import Prior
 from quincunx.run import Simulations
@@ -24,8 +25,9 @@ class NLE(Method):
     """Minimise -E log q(x | theta): the minimiser is the likelihood of one event, whatever theta was drawn from (1805.07226).
 
     The posterior is proportional to prod_i q(x_i | theta) p(theta), for any number of independent events, and times p(valid | theta) for each
-    where some simulations failed. Columns of whole numbers are spread over their unit cell by U(0, 1) noise in training and read at its middle.
-    `density`, `members`, `x_scale`, `screen` and `settings` are as for `NPE`; `sampler` is "auto", "smc", "nuts" or "slice".
+    where some simulations failed. `density` is one of those of `NPE` or "mixed", which gives whole numbers probabilities and the other
+    columns densities: the one for counts. With the others, columns of whole numbers are spread over their unit cell by U(0, 1) noise in training
+    and read at its middle. `members`, `x_scale`, `screen` and `settings` are as for `NPE`; `sampler` is "auto", "smc", "nuts" or "slice".
     """
 
     name: ClassVar[str] = "nle"
@@ -36,6 +38,12 @@ class NLE(Method):
     screen: bool = False
     settings: FitSettings | None = None
     sampler: str = "auto"
+
+    @property
+    def density_of_cells(self) -> bool:
+        """Whether whole numbers get probabilities."""
+        kind = self.density if isinstance(self.density, str) else self.density.get("kind")
+        return kind == "mixed"
 
     @property
     def default_settings(self) -> FitSettings:
@@ -51,7 +59,11 @@ class NLE(Method):
             design = np.asarray(prepared.scales["design"].forward(prepared.rows.design))
             condition = np.concatenate([prepared.theta, design], axis=1)
             x = np.asarray(prepared.scales["x"].forward(prepared.rows.x[:, 0]))
-            spec = conditional_spec(self.density, dim=x.shape[1], condition_dim=condition.shape[1], embedding=None)
+            density = {"kind": self.density} if self.density == "mixed" else self.density
+            if self.density_of_cells:
+                kept, whole = prepared.scales["x"].kept, whole_columns(prepared.rows.x)
+                density = {**density, "columns": describe_columns(x, whole if kept is None else whole[np.asarray(kept)])}
+            spec = conditional_spec(density, dim=x.shape[1], condition_dim=condition.shape[1], embedding=None)
             return NegativeLogDensity(), "negative_log_density", spec, {"y": x, "c": condition}, "vector", ()
 
         return fit_potential(self, sims, prior, plan=plan, term="likelihood", key=as_key(key), progress=progress)

@@ -54,11 +54,15 @@ def fit_potential(
     integers = np.zeros(prepared.rows.x.shape[-1], bool)
     if term == "likelihood":
         integers = whole_columns(prepared.rows.x)
-        if integers.any():
+        names = ", ".join(np.asarray(prepared.reader.columns)[integers][:5]) + " ..." * bool(integers.sum() > 5)
+        if integers.any() and method.density_of_cells:
+            scales = {**prepared.scales, "x": prepared.scales["x"].leaving(integers)}
+            prepared = replace(prepared, scales=scales)
+            raw, integers = prepared, np.zeros_like(integers)
+            notes += (f"whole numbers in {names} have probabilities, not densities",)
+        elif integers.any():
             prepared = _dequantised(prepared, integers, method.x_scale, key=k_noise)
-            names = ", ".join(np.asarray(prepared.reader.columns)[integers][:5])
-            more = " ..." if integers.sum() > 5 else ""
-            notes += (f"whole numbers in {names}{more} were spread over their unit cell by uniform noise",)
+            notes += (f"whole numbers in {names} were spread over their unit cell by uniform noise",)
     functional, name, spec, data, form, shape = plan(prepared)
     surrogate = learn(
         functional,

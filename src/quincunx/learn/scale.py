@@ -63,6 +63,19 @@ class Scale(eqx.Module):
         parts = (getattr(self, name)[kept] for name in _ARRAYS)
         return Scale(*parts, jnp.asarray(kept))
 
+    def leaving(self, columns: Bool[np.ndarray, " d"]) -> "Scale":
+        """The same map, but for the chosen columns, which pass as they are.
+
+        >>> import numpy as np
+        >>> scale = Scale.fit(np.arange(6.0).reshape(2, 3)).leaving(np.array([True, False, True]))
+        >>> scale.forward(np.array([7.0, 1.0, 9.0])).tolist()
+        [7.0, -1.0, 9.0]
+        """
+        there = columns if self.kept is None else columns[np.asarray(self.kept)]
+        neutral = dict(zip(_ARRAYS, (_LINEAR, 0.0, 1.0, 0.0, 1.0), strict=True))
+        changed = (jnp.where(there, neutral[name], getattr(self, name)).astype(getattr(self, name).dtype) for name in _ARRAYS)
+        return Scale(*changed, self.kept)
+
     @classmethod
     def fit(
         cls,
