@@ -53,7 +53,7 @@ def fit_direct(
         spec(rows.u.shape[-1], condition_dim, embedding),
         data,
         scales=prepared.scales,
-        members=method.members,
+        members=method.members_for(len(prepared.rows.u)),
         settings=method.settings or method.default_settings,
         key=k_fit,
         progress=progress,

@@ -14,6 +14,7 @@ from quincunx.infer.indirect import PotentialEstimator
 from quincunx.infer.method import Method
 from quincunx.infer.nle import NLE
 from quincunx.infer.npe import NPE
+from quincunx.infer.scoring import whole_columns
 from quincunx.learn.fit import Progress
 from quincunx.learn.screen import relevant_columns
 from quincunx.model import Prior
@@ -33,7 +34,7 @@ class Auto(Method):
     constant of the prior; no other posterior than the exact one has a larger one. A posterior density gives it directly;
     a likelihood's evidence is estimated by importance sampling from the best posterior density and the prior, the true theta among
     the draws, which makes the estimate err on the low side. Without `candidates` they are a nearly linear and a mixture NPE, a spline-flow NPE, and,
-    for outcomes of at most 30 numbers, a nearly linear and a flexible Gaussian NLE; of a longer x the columns that say nothing about
+    for outcomes of at most 30 numbers, a nearly linear and a flexible Gaussian NLE (a mixed one where some are whole); of a longer x the columns that say nothing about
     theta are dropped first.
 
     The scores of all candidates are in the notes of the estimator that is returned.
@@ -77,7 +78,9 @@ def default_candidates(sims: Simulations, prior: Prior) -> tuple[Method, ...]:
     )
     likelihoods = (
         NLE(density="linear", screen=screen),
-        NLE(density="gaussian", members=5, screen=screen),
+        NLE(density="mixed", members=3, screen=screen)
+        if whole_columns(x.reshape(-1, 1, x.shape[-1])).any()
+        else NLE(density="gaussian", members=5, screen=screen),
     )
     return posteriors + likelihoods if 0 < short <= LONG else posteriors
 
@@ -146,4 +149,4 @@ def _first_design(design: dict[str, Any] | None) -> dict[str, Any] | None:
 def _label(method: Method) -> str:
     density = getattr(method, "density", None)
     kind = density if isinstance(density, str) else (density or {}).get("kind", "")
-    return f"{method.name} {kind} x{getattr(method, 'members', 1)}".replace("  ", " ")
+    return f"{method.name} {kind} x{method.members or 'default'}".replace("  ", " ")

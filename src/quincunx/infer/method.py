@@ -30,7 +30,7 @@ class Method(abc.ABC):
     """Options of one method of inference; every subclass is a frozen dataclass and final."""
 
     name: ClassVar[str]
-    members: int
+    members: int | None
     embedding: Any
     x_scale: str
     screen: bool = False
@@ -47,6 +47,10 @@ class Method(abc.ABC):
     def default_settings(self) -> FitSettings:
         """How its networks are trained when `settings` is None."""
         return FitSettings()
+
+    def members_for(self, n: int) -> int:
+        """How many networks learn from n simulations."""
+        return self.members or 1
 
     @property
     def takes_sets(self) -> bool:

@@ -24,7 +24,8 @@ class NPE(Method):
 
     The density lives in unconstrained space, so that no draw can leave the prior's support, and its log-density includes the
     Jacobian. `density` is "spline", "affine", "coupling" (flows), "gaussian", "mixture", "linear" (a Gaussian that hardly bends), or a specification; `members`
-    networks are trained side by side and mixed equally; `embedding` (a kind or a specification) reads x that is not a short vector, and sets of
+    networks are trained side by side and mixed equally (None: five for up to 2,000 simulations, three for up to 8,000, two for more, since
+    the fewer there are the more a single network reads into them); `embedding` (a kind or a specification) reads x that is not a short vector, and sets of
     events get a deep set by themselves; `x_scale` is "auto", "zscore", "robust" or "none"; `screen`
     drops the columns of x whose ranks do not depend on theta (for long x of which most is noise).
     Failed simulations are left out, which is exact: the answer is the posterior given a finite observation.
@@ -36,7 +37,7 @@ class NPE(Method):
     name: ClassVar[str] = "npe"
 
     density: Spec | str = "spline"
-    members: int = 1
+    members: int | None = None
     embedding: Spec | str | None = None
     x_scale: str = "auto"
     screen: bool = False
@@ -46,6 +47,14 @@ class NPE(Method):
     def default_settings(self) -> FitSettings:
         """How its density is trained when `settings` is None."""
         return settings_for(self.density)
+
+    def members_for(self, n: int) -> int:
+        """How many networks learn from n simulations.
+
+        >>> NPE().members_for(1000), NPE().members_for(10_000), NPE(members=1).members_for(1000)
+        (5, 2, 1)
+        """
+        return self.members or (5 if n <= 2000 else 3 if n <= 8000 else 2)
 
     def fit(
         self, sims: Simulations, prior: Prior, *, key: PRNGKeyArray | int, progress: Progress | None = None

@@ -70,7 +70,7 @@ def fit_potential(
         spec,
         data,
         scales=prepared.scales,
-        members=method.members,
+        members=method.members_for(len(prepared.rows.u)),
         settings=method.settings or method.default_settings,
         key=k_fit,
         progress=progress,
