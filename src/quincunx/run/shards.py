@@ -1,5 +1,6 @@
 """Shards: one batch of simulations in one immutable, checksummed `.npz` file, which any NumPy can open."""
 
+import hashlib
 import json
 import os
 import re
@@ -13,14 +14,26 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from quincunx._version import __version__
-from quincunx.errors import CorruptFile, SchemaTooNew, UsageError
+from quincunx.errors import ChecksumMismatch, CorruptFile, SchemaTooNew, UsageError
 from quincunx.run.archive import read_arrays, write_arrays
 from quincunx.run.durable import write_durably
+from quincunx.run.files import group_of
 from quincunx.run.keys import run_seed
 from quincunx.run.simulations import Simulations
 from quincunx.values import SCHEMA, as_key
 
-__all__ = ["SHARD_SCHEMA", "Shard", "key_text", "read_shard", "shard_header", "shard_named", "write_shard"]
+__all__ = [
+    "SHARD_SCHEMA",
+    "Shard",
+    "file_sha256",
+    "key_text",
+    "read_groups",
+    "read_shard",
+    "shard_header",
+    "shard_named",
+    "shard_of",
+    "write_shard",
+]
 
 SHARD_SCHEMA = 1
 """The schema of shards this package writes, and the newest it reads."""
@@ -137,6 +150,33 @@ def read_shard(path: str | os.PathLike[str], *, sha256: str | None = None) -> Si
         raise CorruptFile(f"'{path}' does not hold simulations ({error!r}); expected a shard; simulate it again") from error
 
 
+def read_groups(path: str | os.PathLike[str], groups: tuple[str, ...]) -> dict[str, Any]:
+    """Some of "theta", "x", "design", "gold", "latents", "index" and "status" of a shard: an array, or a dict of arrays by name.
+
+    Raises:
+        UsageError: if the shard has no such group. As `read_shard` otherwise.
+
+    >>> import tempfile
+    >>> shard = write_shard(Simulations.of({"mu": np.zeros(3)}, np.ones((3, 2))), folder := tempfile.mkdtemp(), key=0)
+    >>> read_groups(Path(folder) / shard.name, ("theta", "index"))
+    {'theta': {'mu': array([0., 0., 0.], dtype=float32)}, 'index': array([0, 1, 2])}
+    """
+    arrays = read_arrays(Path(path), only=(HEADER, *groups))
+    header = _header_of(Path(path), arrays)
+    rows = header["shard"]["rows"]
+    for name in header["spec"]["repeated"]:
+        if name in arrays:
+            arrays[name] = np.broadcast_to(arrays[name], (rows, *arrays[name].shape[1:]))
+    found = {group: arrays.get(group, group_of(arrays, group)) for group in groups}
+    missing = [group for group, part in found.items() if isinstance(part, dict) and not part]
+    if missing:
+        raise UsageError(
+            f"'{path}' holds no {', '.join(missing)}; expected what was asked for; ask for some of "
+            f"{sorted({name.split('/')[0] for name in arrays} - {HEADER})}"
+        )
+    return found
+
+
 def shard_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The JSON header of a shard: `spec` describes the simulations, `shard` their round, numbers, key and facts.
 
@@ -164,6 +204,42 @@ def _header_of(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
                 f"{known}; upgrade: pip install -U quincunx"
             )
     return header
+
+
+def shard_of(path: str | os.PathLike[str]) -> Shard:
+    """What is to be known of a shard that is found somewhere: its whole file is read, hashed, and compared with its name.
+
+    Raises:
+        ChecksumMismatch: if its bytes are not those that its name tells. As `read_shard` otherwise.
+
+    >>> import tempfile
+    >>> shard = write_shard(Simulations.of({"mu": np.zeros(3)}, np.ones((3, 2))), folder := tempfile.mkdtemp(), key=0)
+    >>> shard_of(Path(folder) / shard.name) == shard
+    True
+    """
+    path = Path(path)
+    told = shard_header(path)["shard"]
+    sha256 = file_sha256(path)
+    named = shard_named(path.name)
+    if named is not None and named != (told["round"], told["first"], told["rows"], sha256[:16]):
+        raise ChecksumMismatch(
+            f"'{path}' has the SHA-256 {sha256[:16]}...; expected {named[3]}..., as its name says; resume the run with a thorough "
+            "recovery, which simulates again what is lost"
+        )
+    return Shard(path.name, sha256, path.stat().st_size, told["round"], told["first"], told["rows"], told["failed"])
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a"
+    >>> _ = file.write_bytes(b"abc")
+    >>> file_sha256(file)[:8]
+    'ba7816bf'
+    """
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def shard_named(name: str) -> tuple[int, int, int, str] | None:
