@@ -34,6 +34,7 @@ __all__ = [
     "RecoveryWarning",
     "SamplerWarning",
     "SchemaTooNew",
+    "SchemaTooOld",
     "SecondCoordinator",
     "ShapeMismatch",
     "SimulatorChanged",
@@ -118,6 +119,10 @@ class UnknownKind(QuincunxError):
 
 class SchemaTooNew(QuincunxError):
     """A file written under a newer schema than this version reads."""
+
+
+class SchemaTooOld(QuincunxError):
+    """A lab book of an older schema, to be migrated before it is used."""
 
 
 class UnsafeFile(QuincunxError):

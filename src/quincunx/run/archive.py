@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import io
 import os
 import struct
 import zipfile
@@ -29,6 +28,7 @@ def write_arrays(stream: HashedStream, arrays: Mapping[str, np.ndarray], *, comp
     Raises:
         UnsafeFile: if an array holds Python objects.
 
+    >>> import io
     >>> stream = HashedStream(out := io.BytesIO())
     >>> write_arrays(stream, {"a": np.arange(3)})
     >>> np.load(io.BytesIO(out.getvalue()), allow_pickle=False)["a"]
@@ -39,7 +39,9 @@ def write_arrays(stream: HashedStream, arrays: Mapping[str, np.ndarray], *, comp
     with zipfile.ZipFile(stream, "w", method, compresslevel=1) as archive:
         for name, array in arrays.items():
             if array.dtype.hasobject:
-                raise UnsafeFile(f"array '{name}' holds Python objects; expected numbers or fixed-width text; convert it")
+                raise UnsafeFile(
+                    f"array '{name}' holds Python objects; expected numbers or fixed-width text; convert it"
+                )
             entry = zipfile.ZipInfo(f"{name}.npy")
             entry.compress_type = method
             entry.external_attr = 0o600 << 16
@@ -57,9 +59,7 @@ def _header(array: np.ndarray, position: int) -> bytes:
     return np.lib.format.magic(1, 0) + struct.pack("<H", len(text)) + text
 
 
-def read_arrays(
-    path: Path, *, sha256: str | None = None, only: tuple[str, ...] | None = None
-) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, *, sha256: str | None = None, only: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` file; with `only`, of those groups or names.
 
     The file is read once; arrays that are not compressed are views of its bytes and cannot be written to. Every member read is

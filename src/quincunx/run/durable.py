@@ -60,7 +60,7 @@ class HashedStream(io.RawIOBase):
             self._raw.flush()
 
 
-def write_durably(folder: Path, fill: Callable[[HashedStream], None], name: Callable[[str], str]) -> tuple[Path, str]:
+def write_durably(folder: Path, fill: Callable[[HashedStream], object], name: Callable[[str], str]) -> tuple[Path, str]:
     """Write a file under a name that may depend on its hash; returns its path and its SHA-256.
 
     The bytes go to `.tmp-<uuid>` in the same folder, then to the disk, then the file takes its name, and then the name goes to

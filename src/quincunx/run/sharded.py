@@ -46,9 +46,7 @@ class ShardedSimulations:
     shards: tuple[Shard, ...]
 
     @classmethod
-    def of(
-        cls, folder: str | os.PathLike[str], shards: Sequence[Shard] | None = None
-    ) -> "ShardedSimulations":
+    def of(cls, folder: str | os.PathLike[str], shards: Sequence[Shard] | None = None) -> "ShardedSimulations":
         """The shards of a folder: those given, or every one that is found there (each is read once).
 
         Raises:
@@ -157,9 +155,7 @@ class ShardedSimulations:
         rate = self.failure_rate
         went = f"{100 * rate:.3g} % failed" if rate else "none failed"
         count = len(self.rounds)
-        return (
-            f"ShardedSimulations: {len(self)} in {len(self.shards)} shards of {count} round{'s' if count > 1 else ''}, {went}"
-        )
+        return f"ShardedSimulations: {len(self)} in {len(self.shards)} shards of {count} round{'s' if count > 1 else ''}, {went}"
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -18,15 +17,14 @@ from quincunx.errors import ChecksumMismatch, CorruptFile, SchemaTooNew, UsageEr
 from quincunx.run.archive import read_arrays, write_arrays
 from quincunx.run.durable import write_durably
 from quincunx.run.files import group_of
-from quincunx.run.keys import run_seed
+from quincunx.run.keys import key_text
 from quincunx.run.simulations import Simulations
-from quincunx.values import SCHEMA, as_key
+from quincunx.values import SCHEMA
 
 __all__ = [
     "SHARD_SCHEMA",
     "Shard",
     "file_sha256",
-    "key_text",
     "read_groups",
     "read_shard",
     "shard_header",
@@ -147,7 +145,9 @@ def read_shard(path: str | os.PathLike[str], *, sha256: str | None = None) -> Si
     try:
         return Simulations.from_state(header["spec"], arrays)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise CorruptFile(f"'{path}' does not hold simulations ({error!r}); expected a shard; simulate it again") from error
+        raise CorruptFile(
+            f"'{path}' does not hold simulations ({error!r}); expected a shard; simulate it again"
+        ) from error
 
 
 def read_groups(path: str | os.PathLike[str], groups: tuple[str, ...]) -> dict[str, Any]:
@@ -196,7 +196,9 @@ def _header_of(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         header = json.loads(str(arrays[HEADER]))
         schemas = (header["schema"], SCHEMA, "values"), (header["shard"]["schema"], SHARD_SCHEMA, "shards")
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFile(f"'{path}' has no header of a shard; expected one; give a file that write_shard wrote") from error
+        raise CorruptFile(
+            f"'{path}' has no header of a shard; expected one; give a file that write_shard wrote"
+        ) from error
     for found, known, what in schemas:
         if found > known:
             raise SchemaTooNew(
@@ -250,14 +252,3 @@ def shard_named(name: str) -> tuple[int, int, int, str] | None:
     """
     match = _NAME.fullmatch(name)
     return None if match is None else (int(match[1]), int(match[2]), int(match[3]), match[4])
-
-
-def key_text(key: int | np.integer | PRNGKeyArray) -> str:
-    """A run's key as it is written down: its seed as a decimal number, with the generator's name unless it is JAX's default.
-
-    >>> key_text(5), key_text(jax.random.key(5)), key_text(jax.random.key(5, impl="rbg"))
-    ('5', '5', 'rbg:...')
-    """
-    typed = as_key(key)
-    name = str(jax.random.key_impl(typed))
-    return f"{run_seed(typed)}" if name == "threefry2x32" else f"{name}:{run_seed(typed)}"

@@ -1,0 +1,127 @@
+"""Rounds: which simulator makes how many simulations in batches of which size, written down before any is made."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from quincunx.errors import SimulatorChanged, UsageError
+from quincunx.lab.book import schema
+from quincunx.lab.book.clock import seconds
+from quincunx.lab.book.fingerprint import fingerprint
+from quincunx.lab.book.ledger import Ledger
+from quincunx.lab.book.notes import note_within
+from quincunx.model.simulator import Simulator
+
+__all__ = ["plan", "use"]
+
+
+def use(ledger: Ledger, simulator: Simulator, *, changed: bool = False) -> int:
+    """The number of a simulator in the book, which is written down when it is new.
+
+    Its fingerprint is compared with that of the run's last simulator. Whether a change is refused or, with `changed`, let pass, it is
+    written down as an event.
+
+    Raises:
+        SimulatorChanged: if it differs and `changed` is not set.
+    """
+    print_ = fingerprint(simulator)
+    table = schema.simulator
+    refused = None
+    with ledger.database.write(decision=True) as connection:
+        # Two that begin at once must not both write it down; SQLite has the lock by now.
+        connection.execute(select(schema.run.c.id).where(schema.run.c.id == ledger.run).with_for_update())
+        asked = select(table).where(table.c.run_id == ledger.run).order_by(table.c.id.desc()).limit(1)
+        last = connection.execute(asked).first()
+        if last is not None and last.fingerprint == print_:
+            return int(last.id)
+        if last is not None:
+            facts = {"was": last.fingerprint, "is": print_, "version": simulator.version, "let pass": changed}
+            note_within(connection, ledger.run, "simulator changed", facts)
+            refused = last
+        if last is None or changed:
+            row = {
+                "run_id": ledger.run,
+                "name": simulator.name,
+                "version": simulator.version,
+                "fingerprint": print_,
+                "parameters": json.dumps(list(simulator.prior.names)),
+                "created": seconds(),
+            }
+            return int(connection.execute(insert(table).values(**row).returning(table.c.id)).scalar_one())
+    raise SimulatorChanged(
+        f"got the simulator '{simulator.name}' {simulator.version} ({print_[:12]}...); expected '{refused.name}' {refused.version} "
+        f"({refused.fingerprint[:12]}...), whose simulations this run holds; put its code back, begin another run, or say that the "
+        "change is meant with changed=True"
+    )
+
+
+def plan(
+    ledger: Ledger,
+    simulator: int,
+    n: int,
+    *,
+    size: int,
+    round: int = 0,
+    design: Mapping[str, Any] | None = None,
+    decided_by: str | None = None,
+) -> int:
+    """Batches of `size` for simulations 0 ... n-1 of a round; returns how many batches are new.
+
+    A round that is there already is left as it is, and goes on behind its last batch if n is larger than before.
+
+    Raises:
+        UsageError: for a number or a size below 1, or another simulator or design than the round was begun with.
+    """
+    if n < 1 or size < 1:
+        raise UsageError(
+            f"got {n} simulations in batches of {size}; expected at least 1 of each; choose larger numbers"
+        )
+    settings = json.dumps(dict(design or {}), sort_keys=True)
+    with ledger.database.write(decision=True) as connection:
+        connection.execute(select(schema.run.c.id).where(schema.run.c.id == ledger.run).with_for_update())
+        _begin_round(connection, ledger, round, simulator, settings, decided_by)
+        table = schema.batch
+        mine = table.c.run_id == ledger.run, table.c.round == round
+        count, there = connection.execute(
+            select(func.count(), func.coalesce(func.max(table.c.first + table.c.n), 0)).where(*mine)
+        ).one()
+        rows = [
+            {
+                "run_id": ledger.run,
+                "round": round,
+                "idx": count + i,
+                "first": first,
+                "n": min(size, n - first),
+                "state": "todo",
+                "attempt": 0,
+            }
+            for i, first in enumerate(range(int(there), n, size))
+        ]
+        if rows:
+            connection.execute(insert(table), rows)
+            note_within(connection, ledger.run, "planned", {"round": round, "n": n, "size": size, "batches": len(rows)})
+        return len(rows)
+
+
+def _begin_round(
+    connection: Connection, ledger: Ledger, round: int, simulator: int, settings: str, decided_by: str | None
+) -> None:
+    table = schema.round_
+    there = connection.execute(select(table).where(table.c.run_id == ledger.run, table.c.round == round)).first()
+    if there is None:
+        row = {
+            "run_id": ledger.run,
+            "round": round,
+            "simulator_id": simulator,
+            "design": settings,
+            "decided_by": decided_by,
+        }
+        connection.execute(insert(table).values(**row, created=seconds()))
+        return
+    for what, got, expected in (("design", settings, there.design), ("simulator", simulator, there.simulator_id)):
+        if got != expected:
+            raise UsageError(
+                f"got the {what} {got} for round {round}; expected {expected}, with which it was begun; plan it as another round"
+            )
