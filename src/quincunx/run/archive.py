@@ -18,6 +18,7 @@ __all__ = ["read_arrays", "write_arrays"]
 
 _ALIGN = 64
 _LOCAL_HEADER = 30
+_END_OF_DIRECTORY = 22
 
 
 def write_arrays(stream: HashedStream, arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> None:
@@ -113,8 +114,10 @@ _DAMAGE = (
 
 def _ends_early(view: memoryview) -> bool:
     """Whether what begins like an archive has no table of contents at its end."""
-    ours = bytes(view[:4]) in (b"PK\x03\x04"[: len(view)], b"PK\x03\x04")
-    return ours and b"PK\x05\x06" not in bytes(view[-65_557:])
+    ours = b"PK\x03\x04".startswith(bytes(view[:4]))
+    tail = bytes(view[-65_557:])
+    at = tail.rfind(b"PK\x05\x06")
+    return ours and (at < 0 or len(tail) - at < _END_OF_DIRECTORY)
 
 
 def _aligned(size: int) -> np.ndarray:
@@ -130,6 +133,11 @@ def _member(path: Path, archive: zipfile.ZipFile, view: memoryview, entry: zipfi
         if bytes(view[at : at + 4]) != b"PK\x03\x04":
             raise zipfile.BadZipFile(f"no member at byte {at}")
         name, extra = struct.unpack("<HH", view[at + 26 : at + _LOCAL_HEADER])
+        if bytes(view[at + _LOCAL_HEADER :][:name]) != entry.orig_filename.encode(
+            "utf-8" if entry.flag_bits & 0x800 else "cp437"
+        ):
+            # The checksum does not cover names, which are written twice instead.
+            raise zipfile.BadZipFile(f"two names for the member at byte {at}")
         first = at + _LOCAL_HEADER + name + extra
         body = view[first : first + entry.file_size]
         if len(body) != entry.file_size or zlib.crc32(body) != entry.CRC:

@@ -85,7 +85,7 @@ class ShardedSimulations:
     def __iter__(self) -> Iterator[Simulations]:
         return (read_shard(path) for path in self.paths())
 
-    def __getitem__(self, which: slice | tuple[int, int] | tuple[int, Sequence[int]]) -> Simulations:
+    def __getitem__(self, which: Any) -> Simulations:
         if isinstance(which, slice):
             first, last, step = which.indices(len(self))
             return self._rows(np.arange(first, last, step))

@@ -220,7 +220,7 @@ def states(ledger: Ledger, round: int | None = None) -> dict[str, int]:
     if round is not None:
         asked = asked.where(_batch.c.round == round)
     with ledger.database.read() as connection:
-        found = dict(connection.execute(asked).tuples().all())
+        found: dict[str, int] = dict(connection.execute(asked).tuples().all())
     return {state: found.get(state, 0) for state in STATES}
 
 

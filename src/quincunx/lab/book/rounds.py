@@ -28,7 +28,6 @@ def use(ledger: Ledger, simulator: Simulator, *, changed: bool = False) -> int:
     """
     print_ = fingerprint(simulator)
     table = schema.simulator
-    refused = None
     with ledger.database.write(decision=True) as connection:
         # Two that begin at once must not both write it down; SQLite has the lock by now.
         connection.execute(select(schema.run.c.id).where(schema.run.c.id == ledger.run).with_for_update())
@@ -39,7 +38,6 @@ def use(ledger: Ledger, simulator: Simulator, *, changed: bool = False) -> int:
         if last is not None:
             facts = {"was": last.fingerprint, "is": print_, "version": simulator.version, "let pass": changed}
             note_within(connection, ledger.run, "simulator changed", facts)
-            refused = last
         if last is None or changed:
             row = {
                 "run_id": ledger.run,
@@ -50,10 +48,10 @@ def use(ledger: Ledger, simulator: Simulator, *, changed: bool = False) -> int:
                 "created": seconds(),
             }
             return int(connection.execute(insert(table).values(**row).returning(table.c.id)).scalar_one())
+        before = f"'{last.name}' {last.version} ({last.fingerprint[:12]}...)"
     raise SimulatorChanged(
-        f"got the simulator '{simulator.name}' {simulator.version} ({print_[:12]}...); expected '{refused.name}' {refused.version} "
-        f"({refused.fingerprint[:12]}...), whose simulations this run holds; put its code back, begin another run, or say that the "
-        "change is meant with changed=True"
+        f"got the simulator '{simulator.name}' {simulator.version} ({print_[:12]}...); expected {before}, whose simulations this run "
+        "holds; put its code back, begin another run, or say that the change is meant with changed=True"
     )
 
 
