@@ -89,6 +89,10 @@ def read_arrays(path: Path, *, sha256: str | None = None, only: tuple[str, ...] 
             raise ChecksumMismatch(f"'{path}' has the SHA-256 {found[:16]}...; expected {sha256[:16]}...; {_REMEDY}")
         try:
             with zipfile.ZipFile(raw) as archive:
+                # A damaged length in the table of contents swallows what follows, which nothing else would tell.
+                count = struct.unpack("<H", _end_of_directory(view)[10:12])[0]
+                if count != len(archive.infolist()):
+                    raise zipfile.BadZipFile(f"{len(archive.infolist())} members where there were {count}")
                 entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
                 wanted = {n: e for n, e in entries.items() if only is None or n in only or n.split("/")[0] in only}
                 return {name: _member(path, archive, view, entry) for name, entry in wanted.items()}
@@ -114,10 +118,13 @@ _DAMAGE = (
 
 def _ends_early(view: memoryview) -> bool:
     """Whether what begins like an archive has no table of contents at its end."""
-    ours = b"PK\x03\x04".startswith(bytes(view[:4]))
+    return b"PK\x03\x04".startswith(bytes(view[:4])) and len(_end_of_directory(view)) < _END_OF_DIRECTORY
+
+
+def _end_of_directory(view: memoryview) -> bytes:
     tail = bytes(view[-65_557:])
     at = tail.rfind(b"PK\x05\x06")
-    return ours and (at < 0 or len(tail) - at < _END_OF_DIRECTORY)
+    return tail[at:] if at >= 0 else b""
 
 
 def _aligned(size: int) -> np.ndarray:

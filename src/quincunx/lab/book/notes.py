@@ -59,7 +59,8 @@ def events(ledger: Ledger, *, kind: str | None = None, after: int = 0) -> list[E
     if kind is not None:
         asked = asked.where(table.c.kind == kind)
     with ledger.database.read() as connection:
-        return [Event(row.id, row.t, row.kind, json.loads(row.facts)) for row in connection.execute(asked)]
+        rows = connection.execute(asked).mappings().all()
+    return [Event(row["id"], row["t"], row["kind"], json.loads(row["facts"])) for row in rows]
 
 
 def measure(ledger: Ledger, step: int, values: Mapping[str, float]) -> None:
@@ -82,9 +83,9 @@ def metrics(ledger: Ledger, name: str | None = None) -> dict[str, dict[str, np.n
         asked = asked.where(table.c.name == name)
     found: dict[str, list[tuple[int, float, float]]] = {}
     with ledger.database.read() as connection:
-        for row in connection.execute(asked):
-            value = float("nan") if row.value is None else row.value
-            found.setdefault(row.name, []).append((row.step, value, row.t))
+        for row in connection.execute(asked).mappings():
+            value = float("nan") if row["value"] is None else row["value"]
+            found.setdefault(row["name"], []).append((row["step"], value, row["t"]))
     return {
         metric: {
             "step": np.array([step for step, _, _ in rows], np.int64),
