@@ -19,7 +19,7 @@ from quincunx.lab.book.migrate import migrate
 from quincunx.lab.book.notes import Event, Failure
 from quincunx.lab.book.owner import new_owner
 from quincunx.lab.book.provenance import Provenance, provenance
-from quincunx.lab.book.recovery import Recovery
+from quincunx.lab.book.recovery import GRACE, Recovery
 from quincunx.model.simulator import Simulator
 from quincunx.run.keys import key_of
 from quincunx.run.sharded import ShardedSimulations
@@ -254,9 +254,12 @@ class Book:
         """
         return provenance(self.ledger, sha256)
 
-    def recover(self, *, thorough: bool = False) -> Recovery:
-        """Make the ledger and the shards agree, as on opening; with `thorough` every shard is read and hashed."""
-        return recovery.recover(self.ledger, thorough=thorough)
+    def recover(self, *, thorough: bool = False, grace: float = GRACE) -> Recovery:
+        """Make the ledger and the shards agree, as on opening; with `thorough` every shard is read and hashed.
+
+        Unfinished files and duplicates are removed when they are older than `grace` seconds.
+        """
+        return recovery.recover(self.ledger, thorough=thorough, grace=grace)
 
     def close(self) -> None:
         """Let go of the database."""
