@@ -32,7 +32,9 @@ def rows(first: int, n: int, *, failed: tuple[int, ...] = (), shift: float = 0.0
     x = np.stack([numbers + shift, -numbers], axis=1)
     x[list(failed)] = np.nan
     return replace(
-        Simulations.of({"mu": numbers}, x), index=np.arange(first, first + n), messages=dict.fromkeys(failed, "diverged")
+        Simulations.of({"mu": numbers}, x),
+        index=np.arange(first, first + n),
+        messages=dict.fromkeys(failed, "diverged"),
     )
 
 

@@ -1,6 +1,9 @@
 """Laws of files: what is written is read back, and a file cut at any byte is refused by name, never half read."""
 
+import os
 import re
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import quincunx as qx
 import quincunx.values
 from quincunx.errors import CorruptFile, QuincunxError
+from quincunx.run import ShardedSimulations, Simulations, durable, write_shard
 from quincunx.values import register, save
 
 
@@ -99,3 +103,48 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(file):
         save(Everything({}, {"objects": np.array([{}], dtype=object)}), file)
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def _simulations(first: int) -> Simulations:
+    numbers = np.arange(first, first + 10, dtype=np.float32)
+    return replace(Simulations.of({"mu": numbers}, np.outer(numbers, np.ones(3))), index=np.arange(first, first + 10))
+
+
+def _kill_at(byte: int, folder: Path) -> None:
+    """In a process of its own: write a second value or shard over and beside the first, and end by SIGKILL at a byte."""
+    left = byte
+
+    def counted(write):
+        def some(stream, data):
+            nonlocal left
+            view = memoryview(data).cast("B")
+            if len(view) > left:
+                write(stream, view[:left])
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= len(view)
+            return write(stream, data)
+
+        return some
+
+    durable.HashedStream.write = counted(durable.HashedStream.write)
+    write_shard(_simulations(10), folder, key=0)
+    os._exit(0)
+
+
+def test_a_writer_of_shards_killed_at_any_byte_leaves_a_readable_store(tmp_path):
+    whole = write_shard(_simulations(0), tmp_path, key=0)
+    size = write_shard(_simulations(10), tmp_path / "elsewhere", key=0).size
+    names = {whole.name}
+    for byte in range(0, size + 50, 61):
+        child = os.fork()
+        if child == 0:
+            _kill_at(byte, tmp_path)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) == (byte < size)
+        run = ShardedSimulations.of(tmp_path)
+        np.testing.assert_array_equal(run.load().theta["mu"], np.arange(len(run)))
+        assert len(run) == (10 if byte < size else 20)
+    drafts = [path for path in tmp_path.iterdir() if path.name.startswith(durable.DRAFT)]
+    assert len(drafts) == sum(byte < size for byte in range(0, size + 50, 61)) and names < {
+        p.name for p in tmp_path.iterdir()
+    }

@@ -13,7 +13,7 @@ from typing import Any
 
 from quincunx.errors import DiskFull, ReadOnlyFolder
 
-__all__ = ["DRAFT", "HashedStream", "refusals", "write_durably"]
+__all__ = ["DRAFT", "HashedStream", "may_write", "refusals", "write_durably"]
 
 DRAFT = ".tmp-"
 """How the names of unfinished files begin; such a file belongs to nobody once its writer is gone."""
@@ -118,6 +118,15 @@ def refusals(folder: Path) -> Iterator[None]:
                 "permissions or choose another, and resume"
             ) from error
         raise
+
+
+def may_write(path: Path) -> bool:
+    """Whether this process may write to a file or make files in a folder.
+
+    >>> may_write(Path("/nowhere"))
+    False
+    """
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -23,6 +23,7 @@ from quincunx.errors import (
     ReadOnlyFolder,
     UsageError,
 )
+from quincunx.run.durable import may_write
 
 __all__ = ["Database"]
 
@@ -125,7 +126,7 @@ class Database:
         path = Path(self.url.database or "")
         if self.read_only:
             # On a read-only disk nothing can lock or change the file; elsewhere a live run may.
-            still = not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+            still = not may_write(path.parent) and not path.with_name(path.name + "-wal").exists()
             file = f"file:{_quoted(path)}?mode=ro{'&immutable=1' if still else ''}"
         else:
             file = f"file:{_quoted(path)}?mode=rwc"

@@ -45,7 +45,7 @@ _NETWORK_IN_USERSPACE = (
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-def filesystem_of(folder: Path, mounts: Path = _MOUNTS) -> str | None:
+def filesystem_of(folder: Path, mounts: Path | None = None) -> str | None:
     """The type of the file system, such as "ext4" or "nfs4"; None where the system does not tell.
 
     >>> table = Path("/nowhere/mountinfo")
@@ -53,7 +53,7 @@ def filesystem_of(folder: Path, mounts: Path = _MOUNTS) -> str | None:
     True
     """
     try:
-        lines = mounts.read_text().splitlines()
+        lines = (mounts or _MOUNTS).read_text().splitlines()
     except OSError:
         return None
     place = folder.resolve()
@@ -71,7 +71,7 @@ def filesystem_of(folder: Path, mounts: Path = _MOUNTS) -> str | None:
     return found
 
 
-def refuse_network(folder: Path, mounts: Path = _MOUNTS) -> None:
+def refuse_network(folder: Path, mounts: Path | None = None) -> None:
     """Let a folder on a network file system not be used for a SQLite lab book.
 
     Raises:

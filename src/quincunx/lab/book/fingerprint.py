@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import json
 import textwrap
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from quincunx.errors import UnsupportedPrior
 from quincunx.model.simulator import Simulator
 
 __all__ = ["fingerprint"]
@@ -32,10 +34,20 @@ def fingerprint(simulator: Simulator) -> str:
     False
     """
     digest = hashlib.sha256()
-    for said in (simulator.version, repr(simulator.prior), simulator.kind, *_told(simulator.function, set())):
+    for said in (simulator.version, _prior(simulator), simulator.kind, *_told(simulator.function, set())):
         digest.update(said.encode())
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+def _prior(simulator: Simulator) -> str:
+    try:
+        spec, arrays = simulator.prior.to_state()
+    except UnsupportedPrior:
+        return repr(simulator.prior)
+    return json.dumps(spec, sort_keys=True) + "".join(
+        f"{name}{a.tobytes().hex()}" for name, a in sorted(arrays.items())
+    )
 
 
 def _told(thing: Any, seen: set[int]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from quincunx.lab.book.filesystem import refuse_network
 from quincunx.lab.book.migrate import prepare, refuse, version_of
 from quincunx.lab.book.surroundings import environment
 from quincunx.lab.book.toml import to_toml
-from quincunx.run.durable import refusals, write_durably
+from quincunx.run.durable import may_write, refusals, write_durably
 from quincunx.run.keys import key_text
 
 __all__ = ["LEDGER", "Ledger", "begin", "database_at", "find"]
@@ -132,7 +132,7 @@ def find(where: Where, *, name: str | None = None, folder: Where | None = None, 
             raise UnknownRun(
                 f"'{where}' holds no lab book; expected the folder of a run; check the path, or begin one there"
             )
-        if not read_only and not (os.access(database.where.parent, os.W_OK) and os.access(database.where, os.W_OK)):
+        if not read_only and not (may_write(database.where.parent) and may_write(database.where)):
             raise ReadOnlyFolder(
                 f"nothing can be written in '{database.where.parent}'; expected a folder of yours; change its permissions, or open it "
                 "with read_only=True to look at it"

@@ -43,15 +43,14 @@ def _table(settings: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
 
 
 def _value(value: Any, path: tuple[str, ...]) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # JSON's escapes are TOML's, as long as nothing is written as a pair of surrogates.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _text(value)
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
@@ -65,3 +64,8 @@ def _value(value: Any, path: tuple[str, ...]) -> str:
         f"got {type(value).__name__} as the setting '{'.'.join(path)}'; expected text, a number, a truth value, a list or a mapping; "
         "convert it"
     )
+
+
+def _text(value: str) -> str:
+    # JSON's escapes are TOML's, as long as nothing is written as a pair of surrogates.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
