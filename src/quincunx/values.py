@@ -30,6 +30,7 @@ _HOMES = {
     "conditional_posterior": "quincunx.infer.conditional",
     "direct_estimator": "quincunx.infer.direct",
     "direct_posterior": "quincunx.infer.direct",
+    "draws": "quincunx.infer.samplers.draws",
     "familiarity": "quincunx.infer.misspecification",
     "fit-state": "quincunx.learn.fit",
     "outcome": "quincunx.model.outcome",

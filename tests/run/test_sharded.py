@@ -1,5 +1,6 @@
 """Runs in their shards: any row by its number, all rows at once, and minibatches that depend on the seed alone."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -108,6 +109,19 @@ def test_the_seed_and_the_epoch_make_the_order(run):
 
     np.testing.assert_array_equal(order(0, 0), order(0, 0))
     assert (order(0, 0) != order(0, 1)).any() and (order(0, 0) != order(1, 0)).any()
+
+
+def test_a_stream_takes_the_memory_of_its_buffer(tmp_path):
+    """Forty shards of a megabyte, a buffer of four: the peak stays below two buffers, a shard and some batches."""
+    sims = Simulations.of({"mu": np.zeros(5000)}, np.ones((5000, 50)))
+    shards = [write_shard(sims, tmp_path, key=0, round=r) for r in range(40)]
+    stream = ShardedSimulations.of(tmp_path, shards).stream(500, seed=0, buffer=4 * 2**20)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in stream.epoch(0)) == 400
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_every_row_comes_everywhere(tmp_path):

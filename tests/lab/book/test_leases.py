@@ -1,6 +1,7 @@
 """Leases: every batch is somebody's, for a time; the first report counts; the dead and the late lose theirs."""
 
-import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -196,17 +197,20 @@ def test_a_changed_simulator_is_refused_unless_told_and_written_down_either_way(
         book.plan(200, size=10, simulator=changed)
 
 
-def test_no_connection_is_carried_across_a_fork(book):
+_FORK = """
+import os, sys
+from quincunx.lab import open_book
+book = open_book(sys.argv[1], run=sys.argv[2])
+if (child := os.fork()) == 0:
+    print(book.lease("child", 60.0).first, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(book.lease("parent", 60.0).first, len(book.ledger.database._inherited))
+"""
+
+
+def test_no_connection_is_carried_across_a_fork(book, place):
     """A child finds the book with connections of its own, and leaves the parent's alone."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            held = book.lease("child", 60.0)
-            os.write(writer, str(held.first).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    assert os.read(reader, 100) == b"0"
-    os.waitpid(child, 0)
-    assert book.lease("parent", 60.0).first == 10
+    arguments = [sys.executable, "-c", _FORK, str(place[1]["where"]), book.name]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "10", "0"]

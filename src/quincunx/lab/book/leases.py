@@ -26,7 +26,7 @@ __all__ = [
     "FAILED",
     "LEASED",
     "STATES",
-    "TODO",
+    "TO_DO",
     "Lease",
     "complete",
     "expire",
@@ -38,7 +38,7 @@ __all__ = [
     "states",
 ]
 
-TODO, LEASED, DONE, FAILED = STATES = ("todo", "leased", "done", "failed")
+TO_DO, LEASED, DONE, FAILED = STATES = ("todo", "leased", "done", "failed")
 
 _KEPT = 1000
 """So many failed simulations of a batch are written down one by one; the shard holds all."""
@@ -67,7 +67,7 @@ def lease(ledger: Ledger, owner: str, duration: float, *, round: int | None = No
     """The next batch that is to be done, or whose lease has run out; None when there is none now."""
     here = [_batch.c.run_id == ledger.run] + ([] if round is None else [_batch.c.round == round])
     # Two questions, each answered by the index alone, however many batches are done.
-    waiting = _batch.c.state == TODO
+    waiting = _batch.c.state == TO_DO
     expired = and_(_batch.c.state == LEASED, _batch.c.lease_until < seconds())
     with ledger.database.write() as connection:
         for free in (waiting, expired):
@@ -110,7 +110,7 @@ def renew(ledger: Ledger, held: Lease, duration: float) -> Lease:
 def release(ledger: Ledger, held: Lease) -> bool:
     """Give a batch back undone, as if it had not been begun; False if the lease was lost before."""
     with ledger.database.write() as connection:
-        back = {"state": TODO, "owner": None, "lease_until": None, "t_start": None, "attempt": _batch.c.attempt - 1}
+        back = {"state": TO_DO, "owner": None, "lease_until": None, "t_start": None, "attempt": _batch.c.attempt - 1}
         return connection.execute(update(_batch).where(*_is(held)).values(**back)).rowcount == 1
 
 
@@ -121,7 +121,7 @@ def fail(ledger: Ledger, held: Lease, said: str, *, again: bool = False) -> bool
     """
     with ledger.database.write() as connection:
         back = {
-            "state": TODO if again else FAILED,
+            "state": TO_DO if again else FAILED,
             "owner": None,
             "lease_until": None,
             "said": said[-20_000:],
@@ -192,7 +192,7 @@ def expire(ledger: Ledger) -> int:
         held = select(_batch.c.owner).where(_batch.c.run_id == ledger.run, _batch.c.state == LEASED).distinct()
         dead = [owner for owner in connection.execute(held).scalars() if owner and is_dead(owner)]
         over = or_(_batch.c.lease_until < seconds(), _batch.c.owner.in_(dead))
-        back = {"state": TODO, "owner": None, "lease_until": None}
+        back = {"state": TO_DO, "owner": None, "lease_until": None}
         lost = _batch.c.run_id == ledger.run, _batch.c.state == LEASED, over
         return connection.execute(update(_batch).where(*lost).values(**back)).rowcount
 
@@ -211,7 +211,7 @@ def requeue_within(connection: Connection, numbers: list[int]) -> int:
         ("owner", "lease_until", "shard", "sha256", "size", "mtime", "rows", "failed", "t_start", "t_end")
     )
     connection.execute(schema.failure.delete().where(schema.failure.c.batch_id.in_(numbers)))
-    return connection.execute(update(_batch).where(_batch.c.id.in_(numbers)).values(state=TODO, **empty)).rowcount
+    return connection.execute(update(_batch).where(_batch.c.id.in_(numbers)).values(state=TO_DO, **empty)).rowcount
 
 
 def states(ledger: Ledger, round: int | None = None) -> dict[str, int]:
