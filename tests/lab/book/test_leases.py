@@ -95,12 +95,10 @@ def test_failing(book):
     assert book.requeue() == 1 and book.state["failed"] == 0
 
 
-def test_a_batch_can_be_done_again(book):
+def test_what_is_done_is_not_put_back(book):
     held = book.lease("a", 60.0)
-    book.complete(held, done(book, held, failed=(3,)))
-    assert len(book.failures()) == 1
-    assert book.requeue([held.batch]) == 1
-    assert book.failures() == [] and book.state["done"] == 0
+    book.complete(held, done(book, held))
+    assert book.requeue([held.batch]) == 0 and book.state["done"] == 1
 
 
 def test_reports_are_checked(book):

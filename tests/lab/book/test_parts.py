@@ -1,8 +1,16 @@
 """The small parts: file systems, TOML, fingerprints."""
 
+import importlib
+import linecache
+import os
+import subprocess
+import sys
+import textwrap
 import tomllib
+from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import numpyro.distributions as dist
 import pytest
@@ -90,6 +98,15 @@ def uses(theta, *, rng):
     return helper(theta["mu"]) + OFFSET
 
 
+@jax.jit
+def compiled(x):
+    return helper(x)
+
+
+def calls(theta, *, key):
+    return compiled(theta["mu"]) + jax.random.normal(key, (3,))
+
+
 def made_with(scale):
     def inner(theta, *, rng):
         return rng.normal(theta["mu"], scale, 3)
@@ -115,3 +132,69 @@ def test_a_fingerprint_follows_the_code(monkeypatch):
 def test_a_fingerprint_follows_what_a_function_was_made_with():
     one, same, other = (fingerprint(wrap(made_with(scale), PRIOR, name="a")) for scale in (1.0, 1.0, 2.0))
     assert one == same != other
+
+
+def test_a_fingerprint_follows_what_compiled_functions_call(monkeypatch):
+    first = fingerprint(wrap(calls, PRIOR))
+    monkeypatch.setitem(globals(), "helper", made_with(2.0))
+    assert fingerprint(wrap(calls, PRIOR)) != first
+
+
+def test_a_fingerprint_follows_modules_beside_it_and_not_libraries(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    model = """
+        import json
+        import numpy as np
+        import fingerprinted_steps
+        def simulate(theta, *, rng):
+            return np.asarray(json.loads("[1.0]")) + fingerprinted_steps.step(theta["mu"])
+    """
+
+    def printed(step, more=""):
+        (tmp_path / "fingerprinted_model.py").write_text(textwrap.dedent(model))
+        (tmp_path / "fingerprinted_steps.py").write_text(f"def step(x):\n    return {step}\n{more}")
+        for name in ("fingerprinted_model", "fingerprinted_steps"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        return fingerprint(wrap(importlib.import_module("fingerprinted_model").simulate, PRIOR))
+
+    first = printed("x + 1")
+    assert printed("x + 1", more="def other(x):\n    return x\n") == first
+    assert printed("x + 22") != first
+
+
+_PRINTS = """
+from quincunx import gallery
+from quincunx.lab import fingerprint
+for name in ("two_moons", "slcp", "lotka_volterra", "boarding_school"):
+    print(fingerprint(gallery.load(name).simulator))
+"""
+
+
+def test_fingerprints_are_the_same_in_every_process():
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", _PRINTS], env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert said[0] == said[1] and len(set(said[0])) == 4
+
+
+class Callable:
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, theta, *, rng):
+        return rng.normal(theta["mu"], self.scale, 3)
+
+
+def with_scale(theta, *, rng, scale):
+    return rng.normal(theta["mu"], scale, 3)
+
+
+def test_callable_objects_and_partial_functions():
+    for make in (Callable, lambda scale: partial(with_scale, scale=scale)):
+        one, same, other = (fingerprint(wrap(make(scale), PRIOR, name="a")) for scale in (1.0, 1.0, 2.0))
+        assert one == same != other

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import tomllib
 import warnings
@@ -18,6 +19,8 @@ from quincunx.errors import (
     CorruptFile,
     DiskFull,
     LedgerBusy,
+    LedgerUnreachable,
+    MissingExtra,
     NetworkFolder,
     OutputNotEmpty,
     ReadOnlyFolder,
@@ -286,3 +289,15 @@ def test_nothing_is_warned_of_when_nothing_happened(half, again):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RecoveryWarning)
         again().close()
+
+
+def test_a_server_that_does_not_answer(tmp_path):
+    pytest.importorskip("psycopg")
+    with pytest.raises(LedgerUnreachable, match="does not answer"):
+        open_book(f"postgresql://postgres@/postgres?host={tmp_path}", run="a")
+
+
+def test_the_driver_is_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match=r"quincunx\[postgresql\]"):
+        open_book("postgresql://localhost/runs")

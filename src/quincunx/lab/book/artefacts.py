@@ -69,6 +69,8 @@ def keep(
     )
     table = schema.artifact
     with ledger.database.write(decision=True) as connection:
+        # Two who keep the same bytes at once come one after the other; SQLite has the lock by now.
+        connection.execute(select(schema.run.c.id).where(schema.run.c.id == ledger.run).with_for_update())
         _check_parents(connection, ledger, made_from)
         here = table.c.run_id == ledger.run
         there = connection.execute(select(table.c.path).where(here, table.c.sha256 == sha256)).scalar()

@@ -192,16 +192,23 @@ def expire(ledger: Ledger) -> int:
         held = select(_batch.c.owner).where(_batch.c.run_id == ledger.run, _batch.c.state == LEASED).distinct()
         dead = [owner for owner in connection.execute(held).scalars() if owner and is_dead(owner)]
         over = or_(_batch.c.lease_until < seconds(), _batch.c.owner.in_(dead))
+        # One after the other in order, past those that someone is just dealing with: two who do this do not block each other.
+        lost = (
+            select(_batch.c.id)
+            .where(_batch.c.run_id == ledger.run, _batch.c.state == LEASED, over)
+            .order_by(_batch.c.id)
+        )
+        numbers = connection.execute(lost.with_for_update(skip_locked=True)).scalars().all()
         back = {"state": TO_DO, "owner": None, "lease_until": None}
-        lost = _batch.c.run_id == ledger.run, _batch.c.state == LEASED, over
-        return connection.execute(update(_batch).where(*lost).values(**back)).rowcount
+        return connection.execute(update(_batch).where(_batch.c.id.in_(numbers)).values(**back)).rowcount
 
 
 def requeue(ledger: Ledger, batches: list[int] | None = None) -> int:
-    """Put batches back to be done, whatever became of them: those numbered, or all that failed; returns how many."""
-    which = _batch.c.state == FAILED if batches is None else _batch.c.id.in_(batches)
+    """Put batches that failed back to be done, those numbered or all; returns how many."""
+    mine = [_batch.c.run_id == ledger.run, _batch.c.state == FAILED]
+    mine += [] if batches is None else [_batch.c.id.in_(batches)]
     with ledger.database.write() as connection:
-        numbers = connection.execute(select(_batch.c.id).where(_batch.c.run_id == ledger.run, which)).scalars().all()
+        numbers = connection.execute(select(_batch.c.id).where(*mine)).scalars().all()
         return requeue_within(connection, list(numbers))
 
 
