@@ -4,7 +4,7 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["book", "report"],
+    submodules=["book", "export", "report"],
     submod_attrs={
         "book": [
             "Artefact",
@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "Origin",
             "Provenance",
             "Recovery",
+            "Round",
             "begin_book",
             "fingerprint",
             "migrate_book",

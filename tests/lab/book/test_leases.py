@@ -37,6 +37,9 @@ def test_planning_again_changes_nothing_and_a_larger_number_goes_on(book):
     assert book.plan(125, size=10, simulator=SIMULATOR) == 3
     assert [(b["first"], b["n"]) for b in book.batches()[-3:]] == [(100, 10), (110, 10), (120, 5)]
     assert book.plan(20, size=20, simulator=SIMULATOR, round=1, design={"beam": 91.2}, decided_by="Ada") == 1
+    one, two = book.rounds
+    assert (one.round, one.n, one.simulator, one.decided_by) == (0, 125, "bell", None)
+    assert (two.round, two.n, two.design, two.decided_by) == (1, 20, {"beam": 91.2}, "Ada")
     with pytest.raises(UsageError, match="design"):
         book.plan(40, size=20, simulator=SIMULATOR, round=1, design={"beam": 10.0})
     with pytest.raises(UsageError, match="at least 1"):

@@ -131,6 +131,7 @@ def test_a_torn_shard_that_nobody_reported_is_set_aside(half, again):
 def test_the_folder_says_what_was_run_and_where(place):
     with begin_book(**place[0], key=5, config={"budget": 1000, "method": {"name": "npe"}}) as book:
         config = tomllib.loads((book.folder / "config.toml").read_text())
+        assert book.config == {"budget": 1000, "method": {"name": "npe"}}
         assert (config["key"], config["budget"], config["method"]) == ("5", 1000, {"name": "npe"})
         env = json.loads((book.folder / "env.json").read_text())
         assert env["packages"]["sqlalchemy"] and env["command"] and env["platform"]

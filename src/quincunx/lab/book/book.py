@@ -1,5 +1,6 @@
 """The lab book: the one thing that remembers a run, what was planned, done, measured and made in it."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,22 +12,23 @@ from jaxtyping import PRNGKeyArray
 from sqlalchemy import func, select
 
 from quincunx.errors import UnknownRun
-from quincunx.lab.book import artefacts, coordinator, leases, ledger, notes, recovery, rounds, schema
+from quincunx.lab.book import artefacts, coordinator, leases, notes, recovery, rounds, schema
 from quincunx.lab.book.artefacts import Artefact
+from quincunx.lab.book.coordinator import Coordinator
 from quincunx.lab.book.leases import DONE, Lease
-from quincunx.lab.book.ledger import Ledger, Where
-from quincunx.lab.book.migrate import migrate
+from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.notes import Event, Failure
 from quincunx.lab.book.owner import new_owner
 from quincunx.lab.book.provenance import Provenance, provenance
 from quincunx.lab.book.recovery import GRACE, Recovery
+from quincunx.lab.book.rounds import Round
 from quincunx.model.simulator import Simulator
 from quincunx.run.keys import key_of
 from quincunx.run.sharded import ShardedSimulations
 from quincunx.run.shards import Shard
 from quincunx.run.simulations import Simulations
 
-__all__ = ["Book", "begin_book", "migrate_book", "open_book"]
+__all__ = ["Book"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -38,6 +40,7 @@ class Book:
 
     >>> import tempfile
     >>> import numpy as np, numpyro.distributions as dist
+    >>> from quincunx.lab import begin_book
     >>> from quincunx.model import Prior, wrap
     >>> from quincunx.run import simulate, write_shard
     >>> bell = wrap(lambda theta, *, rng: rng.normal(theta["mu"], 1.0, 3), Prior(mu=dist.Normal(0.0, 1.0)), name="bell")
@@ -79,11 +82,29 @@ class Book:
                 connection.execute(select(schema.run.c.key).where(schema.run.c.id == self.ledger.run)).scalar_one()
             )
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings that the run was begun with."""
+        with self.ledger.database.read() as connection:
+            asked = select(schema.run.c.config).where(schema.run.c.id == self.ledger.run)
+            return json.loads(connection.execute(asked).scalar_one())
+
+    @property
+    def rounds(self) -> list[Round]:
+        """What was planned: the rounds with their design, who decided, and which simulator."""
+        return rounds.rounds(self.ledger)
+
     def use(self, simulator: Simulator, *, changed: bool = False) -> int:
         """The simulator's number in the book; its code is compared with that of the run's last one.
 
         Raises:
             SimulatorChanged: if it differs and `changed` does not say that this is meant; it is an event in either case.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> simulator = qx.gallery.load("two_moons").simulator
+        >>> book.use(simulator) == book.use(simulator)
+        True
         """
         return rounds.use(self.ledger, simulator, changed=changed)
 
@@ -105,12 +126,25 @@ class Book:
 
         Raises:
             SimulatorChanged: as `use`. UsageError: for another design or simulator than the round was begun with.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> simulator = qx.gallery.load("two_moons").simulator
+        >>> [book.plan(n, size=50, simulator=simulator) for n in (100, 100, 160)]
+        [2, 0, 2]
         """
         number = self.use(simulator, changed=changed)
         return rounds.plan(self.ledger, number, n, size=size, round=round, design=design, decided_by=decided_by)
 
     def lease(self, owner: str, duration: float, *, round: int | None = None) -> Lease | None:
-        """The next batch to be done, for `duration` seconds, or None when there is none now; `new_owner()` makes good names."""
+        """The next batch to be done, for `duration` seconds, or None when there is none now; `new_owner()` makes good names.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> _ = book.plan(100, size=50, simulator=qx.gallery.load("two_moons").simulator)
+        >>> book.lease("Ada", 60.0).first, book.lease("Bob", 60.0).first, book.lease("Cy", 60.0)
+        (0, 50, None)
+        """
         return leases.lease(self.ledger, owner, duration, round=round)
 
     def renew(self, held: Lease, duration: float) -> Lease:
@@ -118,11 +152,26 @@ class Book:
 
         Raises:
             LeaseLost: if another has the batch by now, or it is done.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> _ = book.plan(100, size=50, simulator=qx.gallery.load("two_moons").simulator)
+        >>> held = book.lease("Ada", 60.0)
+        >>> book.renew(held, 600.0).until > held.until
+        True
         """
         return leases.renew(self.ledger, held, duration)
 
     def release(self, held: Lease) -> bool:
-        """Give a batch back as if it had not been begun; False if the lease was lost before."""
+        """Give a batch back as if it had not been begun; False if the lease was lost before.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> _ = book.plan(100, size=50, simulator=qx.gallery.load("two_moons").simulator)
+        >>> held = book.lease("Ada", 60.0)
+        >>> book.release(held), book.release(held)
+        (True, False)
+        """
         return leases.release(self.ledger, held)
 
     def complete(self, batch: Lease | int, shard: Shard) -> bool:
@@ -135,7 +184,16 @@ class Book:
         return leases.complete(self.ledger, batch, shard)
 
     def fail(self, held: Lease, said: str, *, again: bool = False) -> bool:
-        """Report that a batch cannot be done and why; with `again` another may try; False if the lease was lost before."""
+        """Report that a batch cannot be done and why; with `again` another may try; False if the lease was lost before.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> _ = book.plan(100, size=50, simulator=qx.gallery.load("two_moons").simulator)
+        >>> book.fail(book.lease("Ada", 60.0), "no licence for the generator")
+        True
+        >>> book.state
+        {'todo': 1, 'leased': 0, 'done': 0, 'failed': 1}
+        """
         return leases.fail(self.ledger, held, said, again=again)
 
     def requeue(self, batches: list[int] | None = None) -> int:
@@ -152,7 +210,14 @@ class Book:
         return leases.states(self.ledger, round)
 
     def batches(self, round: int | None = None) -> list[dict[str, Any]]:
-        """Every batch as the ledger has it: state, owner, attempt, shard, times and what was said of it."""
+        """Every batch as the ledger has it: state, owner, attempt, shard, times and what was said of it.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> _ = book.plan(100, size=50, simulator=qx.gallery.load("two_moons").simulator)
+        >>> [(batch["first"], batch["state"]) for batch in book.batches()]
+        [(0, 'todo'), (50, 'todo')]
+        """
         table = schema.batch
         asked = select(table).where(table.c.run_id == self.ledger.run).order_by(table.c.round, table.c.idx)
         if round is not None:
@@ -161,11 +226,16 @@ class Book:
             return [dict(row) for row in connection.execute(asked).mappings()]
 
     @contextmanager
-    def coordinator(self, *, duration: float = 60.0, owner: str | None = None) -> Iterator["Coordinator"]:
+    def coordinator(self, *, duration: float = 60.0, owner: str | None = None) -> Iterator[Coordinator]:
         """Lead the run within a block; renew in time with `.stay()`.
 
         Raises:
             SecondCoordinator: if another leads it.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> with book.coordinator(duration=60.0) as leader:
+        ...     until = leader.stay()
         """
         leader = Coordinator(self.ledger, owner or new_owner(), duration)
         coordinator.coordinate(self.ledger, leader.owner, duration)
@@ -207,7 +277,14 @@ class Book:
         return notes.failures(self.ledger, round)
 
     def note(self, event: str, *, decision: bool = False, **facts: Any) -> None:
-        """Write an event down; a decision is on the disk when this returns."""
+        """Write an event down; a decision is on the disk when this returns.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> book.note("chosen", decision=True, by="Ada")
+        >>> book.events("chosen")[0].facts
+        {'by': 'Ada'}
+        """
         notes.note(self.ledger, event, facts, decision=decision)
 
     def events(self, kind: str | None = None, *, after: int = 0) -> list[Event]:
@@ -215,7 +292,15 @@ class Book:
         return notes.events(self.ledger, kind=kind, after=after)
 
     def measure(self, step: int, **values: float) -> None:
-        """Write numbers down that belong to a step, such as losses."""
+        """Write numbers down that belong to a step, such as losses.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> book.measure(0, loss=2.0)
+        >>> book.measure(1, loss=1.5)
+        >>> book.metrics("loss")["loss"]["value"]
+        array([2. , 1.5])
+        """
         notes.measure(self.ledger, step, values)
 
     def metrics(self, name: str | None = None) -> dict[str, dict[str, np.ndarray]]:
@@ -235,6 +320,16 @@ class Book:
 
         Raises:
             DataFileError, UnknownRun, UsageError: for a path, a parent or a thing that will not do.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> network = book.artefact(b"weights", "network")
+        >>> figure = book.artefact(b"<svg/>", "figure", name="corner.svg", parents=[network])
+        >>> [kept.kind for kept in book.artefacts()]
+        ['network', 'figure']
+        >>> print(book.provenance(figure))
+        figure ... artifacts/...-corner.svg
+          network ... artifacts/...-network.bin
         """
         return artefacts.keep(self.ledger, thing, kind, name=name, parents=parents, facts=facts)
 
@@ -258,6 +353,11 @@ class Book:
         """Make the ledger and the shards agree, as on opening; with `thorough` every shard is read and hashed.
 
         Unfinished files and duplicates are removed when they are older than `grace` seconds.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> bool(book.recover())
+        False
         """
         return recovery.recover(self.ledger, thorough=thorough, grace=grace)
 
@@ -279,93 +379,3 @@ class Book:
         counts = self.state
         said = f"{failed} failed" if failed else "none failed"
         return f"Book of run '{self.name}': {counts[DONE]} of {sum(counts.values())} batches done, {rows} simulations, {said}"
-
-
-@dataclass(frozen=True)
-class Coordinator:
-    """The one who leads a run, for `duration` seconds at a time."""
-
-    ledger: Ledger
-    owner: str
-    duration: float
-
-    def stay(self) -> float:
-        """Lead it for `duration` seconds from now; returns until when, by the database's clock.
-
-        Raises:
-            LeaseLost: if another has taken over.
-        """
-        return coordinator.stay(self.ledger, self.owner, self.duration)
-
-
-def begin_book(
-    where: Where,
-    *,
-    key: int | np.integer | PRNGKeyArray,
-    run: str | None = None,
-    folder: Where | None = None,
-    config: Mapping[str, Any] | None = None,
-) -> Book:
-    """Begin a run in a new folder or, with `folder` for its files and `run` for its name, in a PostgreSQL database given by URL.
-
-    The folder gets ledger.sqlite (unless on a server), shards/, artifacts/, config.toml with the settings `config`, and env.json with
-    versions, platform, command line and commit.
-
-    Raises:
-        OutputNotEmpty: if there is such a run already. UsageError: for a server and no folder or name.
-        NetworkFolder: for SQLite on a network file system. ReadOnlyFolder, DiskFull: if nothing can be written.
-        LedgerUnreachable, MissingExtra, SchemaTooNew, SchemaTooOld: of a server or an old database.
-
-    >>> import tempfile
-    >>> begin_book(tempfile.mkdtemp() + "/epidemic", key=0, config={"budget": 1000})
-    Book of run 'epidemic': 0 of 0 batches done, 0 simulations, none failed
-    """
-    return Book(ledger.begin(where, key=key, name=run, folder=folder, config=config), Recovery())
-
-
-def open_book(
-    where: Where,
-    *,
-    run: str | None = None,
-    folder: Where | None = None,
-    read_only: bool = False,
-    thorough: bool = False,
-) -> Book:
-    """Open a run's lab book by its folder or by the URL of its database, and mend what an interruption left.
-
-    `recovered` says what was found: shards adopted, lost, damaged or foreign. With `read_only` nothing is mended or written. `run` chooses
-    one of several in a database; `folder` says where its files are on this machine.
-
-    Raises:
-        UnknownRun: if there is no such book or run. SchemaTooNew, SchemaTooOld, CorruptFile: if it cannot be used.
-        NetworkFolder, ReadOnlyFolder, LedgerUnreachable, MissingExtra: for what they say.
-
-    >>> import tempfile
-    >>> folder = tempfile.mkdtemp() + "/epidemic"
-    >>> begin_book(folder, key=0).close()
-    >>> open_book(folder).recovered
-    Recovery(adopted=(), lost=(), damaged=(), strangers=(), removed=(), expired=0)
-    """
-    found = ledger.find(where, name=run, folder=folder, read_only=read_only)
-    return Book(found, Recovery() if read_only else recovery.recover(found, thorough=thorough))
-
-
-def migrate_book(where: Where) -> list[int]:
-    """Bring a lab book of an older schema up to date; returns the versions it went through, none if there was nothing to do.
-
-    Raises:
-        SchemaTooNew: if it was written under a newer schema. UnknownRun: if there is none.
-
-    >>> import tempfile
-    >>> folder = tempfile.mkdtemp() + "/epidemic"
-    >>> begin_book(folder, key=0).close()
-    >>> migrate_book(folder)
-    []
-    """
-    database = ledger.database_at(where)
-    if isinstance(database.where, Path) and not database.where.is_file():
-        raise UnknownRun(f"'{where}' holds no lab book; expected the folder of a run; check the path")
-    try:
-        return migrate(database)
-    finally:
-        database.close()

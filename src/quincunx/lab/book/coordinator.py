@@ -1,5 +1,7 @@
 """The one who leads a run: a lease on the whole, so that two do not plan and decide at the same time."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import select, update
 
 from quincunx.errors import LeaseLost, SecondCoordinator
@@ -8,7 +10,7 @@ from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.owner import is_dead
 
-__all__ = ["coordinate", "resign", "stay"]
+__all__ = ["Coordinator", "coordinate", "resign", "stay"]
 
 _run = schema.run
 
@@ -60,3 +62,20 @@ def resign(ledger: Ledger, owner: str) -> None:
     with ledger.database.write() as connection:
         mine = _run.c.id == ledger.run, _run.c.coordinator == owner
         connection.execute(update(_run).where(*mine).values(coordinator=None, coordinator_until=None))
+
+
+@dataclass(frozen=True)
+class Coordinator:
+    """The one who leads a run, for `duration` seconds at a time."""
+
+    ledger: Ledger
+    owner: str
+    duration: float
+
+    def stay(self) -> float:
+        """Lead it for `duration` seconds from now; returns until when, by the database's clock.
+
+        Raises:
+            LeaseLost: if another has taken over.
+        """
+        return stay(self.ledger, self.owner, self.duration)
