@@ -57,6 +57,7 @@ def work(folder: Path, most: int, told: Any = None, kill_at: int | None = None) 
     busy = 0
     with open_book(folder) as book:
         owner, key, done = new_owner(), book.key, 0
+        began = time.perf_counter()
         while done < most:
             try:
                 held = book.lease(owner, 60.0)
@@ -68,7 +69,7 @@ def work(folder: Path, most: int, told: Any = None, kill_at: int | None = None) 
                 busy += 1
             done += 1
     if told is not None:
-        told.put((done, busy))
+        told.put((done, busy, time.perf_counter() - began))
 
 
 def kill_when_written(left: int) -> None:
@@ -87,18 +88,17 @@ def kill_when_written(left: int) -> None:
 
 
 def together(context: Any, folder: Path, writers: int, batches: int) -> tuple[float, int, int]:
-    """Seconds, lock errors, and batches that are done in the end."""
+    """Seconds of the slowest, lock errors, and batches that are done in the end."""
     in_child(context, begin, folder, writers * batches)
     told = context.Queue()
     processes = [context.Process(target=work, args=(folder, batches, told)) for _ in range(writers)]
-    began = time.perf_counter()
     for process in processes:
         process.start()
     counts = [told.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
     with open_book(folder) as book:
-        return time.perf_counter() - began, sum(busy for _, busy in counts), book.state["done"]
+        return max(took for _, _, took in counts), sum(busy for _, busy, _ in counts), book.state["done"]
 
 
 def in_child(context: Any, function: Any, *arguments: Any) -> int:
@@ -153,6 +153,7 @@ def main() -> int:
     context.set_forkserver_preload(["quincunx.lab.book", "quincunx.run", "numpyro.distributions", "__main__"])
     with tempfile.TemporaryDirectory() as scratch:
         seconds, busy, done = together(context, Path(scratch) / "shared", asked.writers, asked.batches)
+        alone, _, _ = together(context, Path(scratch) / "alone", 1, 100)
         folder = Path(scratch) / "killed"
         # Enough that the last writer to be killed still has something to do.
         many = 20 * asked.kills
@@ -169,6 +170,8 @@ def main() -> int:
     table = [
         (f"{asked.writers} writers x {asked.batches} batches: s", seconds, None),
         ("lock errors", busy, 0),
+        # A tenth of a batch of a second.
+        ("ledger and shard of one batch: ms", alone * 10, 100),
         ("batches not done", asked.writers * asked.batches - done, 0),
         ("writers killed", counts["killed"], None),
         ("runs unreadable afterwards", counts["unreadable"], 0),

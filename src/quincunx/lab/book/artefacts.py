@@ -18,7 +18,7 @@ from quincunx.lab.book.ledger import Ledger
 from quincunx.run.durable import write_durably
 from quincunx.run.shards import file_sha256
 
-__all__ = ["Artefact", "artefact_file", "artefacts", "keep", "read_artefact"]
+__all__ = ["Artefact", "artefact_file", "artefacts", "keep"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ def keep(
     Raises:
         DataFileError: if a path is no file. UnknownRun: if a parent is not in the book.
         UsageError: for what cannot be saved. DiskFull, ReadOnlyFolder: if it cannot be written.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> keep(ledger, b"abc", "text", name="a.txt")[:8]
+    'ba7816bf'
     """
     if isinstance(thing, bytes):
         content, called = thing, name or f"{kind}.bin"
@@ -109,7 +114,14 @@ def _check_parents(connection: Connection, ledger: Ledger, parents: list[str]) -
 
 
 def artefacts(ledger: Ledger, kind: str | None = None) -> list[Artefact]:
-    """What is kept, oldest first: of one kind, or all but shards."""
+    """What is kept, oldest first: of one kind, or all but shards.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> _ = keep(ledger, b"abc", "text", name="a.txt")
+    >>> [kept.path for kept in artefacts(ledger)]
+    ['artifacts/ba7816bf8f01cfea-a.txt']
+    """
     table = schema.artifact
     asked = select(table).where(table.c.run_id == ledger.run).order_by(table.c.created, table.c.sha256)
     asked = asked.where(table.c.kind == kind) if kind is not None else asked.where(table.c.kind != "shard")
@@ -122,6 +134,12 @@ def artefact_file(ledger: Ledger, sha256: str) -> Path:
 
     Raises:
         UnknownRun: if there is none, or more than one. DataFileError: if its file is gone. ChecksumMismatch: if its bytes are others.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> _ = keep(ledger, b"abc", "text", name="a.txt")
+    >>> artefact_file(ledger, "ba78").read_bytes()
+    b'abc'
     """
     table = schema.artifact
     asked = select(table.c.sha256, table.c.path).where(
@@ -143,8 +161,3 @@ def artefact_file(ledger: Ledger, sha256: str) -> Path:
             f"'{path}' has the SHA-256 {got[:16]}...; expected {found[0].sha256[:16]}...; restore it"
         )
     return path
-
-
-def read_artefact(ledger: Ledger, sha256: str) -> Any:
-    """The value of an artefact that was saved as one."""
-    return values.load(artefact_file(ledger, sha256))

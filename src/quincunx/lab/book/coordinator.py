@@ -22,6 +22,13 @@ def coordinate(ledger: Ledger, owner: str, duration: float) -> float:
 
     Raises:
         SecondCoordinator: if there is one.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> until = coordinate(ledger, "Ada", 60.0)
+    >>> coordinate(ledger, "Bob", 60.0)
+    Traceback (most recent call last):
+    quincunx.errors.SecondCoordinator: run 'run' has a coordinator, Ada, for 60 s more; ...
     """
     with ledger.database.write(decision=True) as connection:
         asked = select(_run.c.coordinator, (_run.c.coordinator_until - seconds()).label("left"))
@@ -42,6 +49,11 @@ def stay(ledger: Ledger, owner: str, duration: float) -> float:
 
     Raises:
         LeaseLost: if another has become it in the meantime.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> coordinate(ledger, "Ada", 60.0) < stay(ledger, "Ada", 600.0)
+    True
     """
     with ledger.database.write() as connection:
         longer = (
@@ -58,7 +70,14 @@ def stay(ledger: Ledger, owner: str, duration: float) -> float:
 
 
 def resign(ledger: Ledger, owner: str) -> None:
-    """Leave the run to the next; nothing happens if another leads it already."""
+    """Leave the run to the next; nothing happens if another leads it already.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> until = coordinate(ledger, "Ada", 60.0)
+    >>> resign(ledger, "Ada")
+    >>> until = coordinate(ledger, "Bob", 60.0)
+    """
     with ledger.database.write() as connection:
         mine = _run.c.id == ledger.run, _run.c.coordinator == owner
         connection.execute(update(_run).where(*mine).values(coordinator=None, coordinator_until=None))

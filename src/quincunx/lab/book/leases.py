@@ -64,7 +64,15 @@ class Lease:
 
 
 def lease(ledger: Ledger, owner: str, duration: float, *, round: int | None = None) -> Lease | None:
-    """The next batch that is to be done, or whose lease has run out; None when there is none now."""
+    """The next batch that is to be done, or whose lease has run out; None when there is none now.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.rounds import plan, use
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> [held.first if (held := lease(ledger, "Ada", 60.0)) else None for _ in range(3)]
+    [0, 50, None]
+    """
     here = [_batch.c.run_id == ledger.run] + ([] if round is None else [_batch.c.round == round])
     # Two questions, each answered by the index alone, however many batches are done.
     waiting = _batch.c.state == TO_DO
@@ -95,6 +103,14 @@ def renew(ledger: Ledger, held: Lease, duration: float) -> Lease:
 
     Raises:
         LeaseLost: if the batch was given to another, or is done.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.rounds import plan, use
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> held = lease(ledger, "Ada", 60.0)
+    >>> renew(ledger, held, 600.0).until > held.until
+    True
     """
     with ledger.database.write() as connection:
         longer = update(_batch).where(*_is(held)).values(lease_until=seconds() + duration)
@@ -108,7 +124,16 @@ def renew(ledger: Ledger, held: Lease, duration: float) -> Lease:
 
 
 def release(ledger: Ledger, held: Lease) -> bool:
-    """Give a batch back undone, as if it had not been begun; False if the lease was lost before."""
+    """Give a batch back undone, as if it had not been begun; False if the lease was lost before.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.rounds import plan, use
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> held = lease(ledger, "Ada", 60.0)
+    >>> release(ledger, held), states(ledger)["todo"]
+    (True, 2)
+    """
     with ledger.database.write() as connection:
         back = {"state": TO_DO, "owner": None, "lease_until": None, "t_start": None, "attempt": _batch.c.attempt - 1}
         return connection.execute(update(_batch).where(*_is(held)).values(**back)).rowcount == 1
@@ -118,6 +143,13 @@ def fail(ledger: Ledger, held: Lease, said: str, *, again: bool = False) -> bool
     """Report that a batch cannot be done and why: it is put aside as failed or, with `again`, back to be done by another.
 
     False if the lease was lost before.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.rounds import plan, use
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> fail(ledger, lease(ledger, "Ada", 60.0), "no licence"), states(ledger)["failed"]
+    (True, 1)
     """
     with ledger.database.write() as connection:
         back = {
@@ -138,6 +170,16 @@ def complete(ledger: Ledger, batch: Lease | int, shard: Shard) -> bool:
     Raises:
         DataFileError: if the file is not there. ChecksumMismatch: if its bytes are not those of the report.
         UsageError: if it holds other simulations than the batch's. UnknownRun: if there is no such batch.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.rounds import plan, use
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> held = lease(ledger, "Ada", 60.0)
+    >>> sims = qx.run.Simulations.of({"a": np.zeros(50)}, np.ones((50, 2)))
+    >>> shard = qx.run.write_shard(sims, ledger.shards, key=0)
+    >>> complete(ledger, held, shard), complete(ledger, held, shard)
+    (True, False)
     """
     number = batch.batch if isinstance(batch, Lease) else batch
     path = ledger.shards / shard.name
@@ -187,7 +229,16 @@ def complete(ledger: Ledger, batch: Lease | int, shard: Shard) -> bool:
 
 
 def expire(ledger: Ledger) -> int:
-    """Put batches back whose lease has run out or whose owner is known to have ended; returns how many."""
+    """Put batches back whose lease has run out or whose owner is known to have ended; returns how many.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.rounds import plan, use
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> held = lease(ledger, "Ada", -1.0)
+    >>> expire(ledger), expire(ledger)
+    (1, 0)
+    """
     with ledger.database.write() as connection:
         held = select(_batch.c.owner).where(_batch.c.run_id == ledger.run, _batch.c.state == LEASED).distinct()
         dead = [owner for owner in connection.execute(held).scalars() if owner and is_dead(owner)]
@@ -204,7 +255,16 @@ def expire(ledger: Ledger) -> int:
 
 
 def requeue(ledger: Ledger, batches: list[int] | None = None) -> int:
-    """Put batches that failed back to be done, those numbered or all; returns how many."""
+    """Put batches that failed back to be done, those numbered or all; returns how many.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.rounds import plan, use
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> _ = fail(ledger, lease(ledger, "Ada", 60.0), "no licence")
+    >>> requeue(ledger), states(ledger)["todo"]
+    (1, 2)
+    """
     mine = [_batch.c.run_id == ledger.run, _batch.c.state == FAILED]
     mine += [] if batches is None else [_batch.c.id.in_(batches)]
     with ledger.database.write() as connection:
@@ -222,7 +282,15 @@ def requeue_within(connection: Connection, numbers: list[int]) -> int:
 
 
 def states(ledger: Ledger, round: int | None = None) -> dict[str, int]:
-    """How many batches are to be done, leased, done and failed."""
+    """How many batches are to be done, leased, done and failed.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.rounds import plan, use
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> states(ledger)
+    {'todo': 2, 'leased': 0, 'done': 0, 'failed': 0}
+    """
     asked = select(_batch.c.state, func.count()).where(_batch.c.run_id == ledger.run).group_by(_batch.c.state)
     if round is not None:
         asked = asked.where(_batch.c.round == round)

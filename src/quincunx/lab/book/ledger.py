@@ -83,6 +83,11 @@ def begin(
         OutputNotEmpty: if there is a run of that name or in that folder.
         UsageError: for a database server and no folder, or no name.
         NetworkFolder, ReadOnlyFolder, DiskFull, LedgerUnreachable, SchemaTooNew: for what they say.
+
+    >>> import tempfile
+    >>> ledger = begin(tempfile.mkdtemp() + "/run", key=0)
+    >>> sorted(path.name for path in ledger.folder.iterdir() if "-" not in path.name)
+    ['artifacts', 'config.toml', 'env.json', 'ledger.sqlite', 'shards']
     """
     text = os.fspath(where)
     database = None
@@ -125,6 +130,11 @@ def find(where: Where, *, name: str | None = None, folder: Where | None = None, 
     Raises:
         UnknownRun: if there is no book or no such run, or several and none is named.
         SchemaTooNew, SchemaTooOld, CorruptFile, LedgerUnreachable, NetworkFolder, ReadOnlyFolder: for what they say.
+
+    >>> import tempfile
+    >>> ledger = begin(tempfile.mkdtemp() + "/epidemic", key=0)
+    >>> find(ledger.folder).name
+    'epidemic'
     """
     database = database_at(where, read_only=read_only)
     if isinstance(database.where, Path):
@@ -156,7 +166,14 @@ def find(where: Where, *, name: str | None = None, folder: Where | None = None, 
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as durably as a shard."""
+    """Write a text file as durably as a shard.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> write_text(path, "seen")
+    >>> path.read_text()
+    'seen'
+    """
     write_durably(path.parent, lambda stream: stream.write(text.encode()), lambda sha: path.name)
 
 

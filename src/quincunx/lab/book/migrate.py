@@ -19,6 +19,11 @@ def version_of(connection: Connection) -> int | None:
 
     Raises:
         CorruptFile: if the database holds other tables than a lab book's.
+
+    >>> from sqlalchemy import create_engine
+    >>> with create_engine("sqlite://").connect() as connection:
+    ...     version_of(connection) is None
+    True
     """
     tables = set(inspect(connection).get_table_names())
     if schema.schema_version.name in tables:

@@ -38,7 +38,14 @@ class Failure:
 
 
 def note(ledger: Ledger, kind: str, facts: Mapping[str, Any], *, decision: bool = False) -> None:
-    """Write an event down."""
+    """Write an event down.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> note(ledger, "chosen", {"by": "Ada"})
+    >>> events(ledger, kind="chosen")[0].facts
+    {'by': 'Ada'}
+    """
     with ledger.database.write(decision=decision) as connection:
         note_within(connection, ledger.run, kind, facts)
 
@@ -53,7 +60,14 @@ def note_within(connection: Connection, run: int, kind: str, facts: Mapping[str,
 
 
 def events(ledger: Ledger, *, kind: str | None = None, after: int = 0) -> list[Event]:
-    """The run's events in order, of one kind or all, after the one numbered `after`."""
+    """The run's events in order, of one kind or all, after the one numbered `after`.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> note(ledger, "begun", {})
+    >>> [event.kind for event in events(ledger)]
+    ['begun']
+    """
     table = schema.event
     asked = select(table).where(table.c.run_id == ledger.run, table.c.id > after).order_by(table.c.id)
     if kind is not None:
@@ -64,7 +78,14 @@ def events(ledger: Ledger, *, kind: str | None = None, after: int = 0) -> list[E
 
 
 def measure(ledger: Ledger, step: int, values: Mapping[str, float]) -> None:
-    """Write numbers down that belong to a step."""
+    """Write numbers down that belong to a step.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> measure(ledger, 0, {"loss": 2.0})
+    >>> metrics(ledger)["loss"]["value"]
+    array([2.])
+    """
     rows = [
         # NaN is no number in SQLite, which keeps it as nothing at all; so does PostgreSQL, by our asking.
         {"run_id": ledger.run, "step": step, "name": name, "value": None if np.isnan(value) else float(value)}
@@ -76,7 +97,13 @@ def measure(ledger: Ledger, step: int, values: Mapping[str, float]) -> None:
 
 
 def metrics(ledger: Ledger, name: str | None = None) -> dict[str, dict[str, np.ndarray]]:
-    """For each metric the arrays `step`, `value` and `t`, in the order of writing."""
+    """For each metric the arrays `step`, `value` and `t`, in the order of writing.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> metrics(ledger)
+    {}
+    """
     table = schema.metric
     asked = select(table).where(table.c.run_id == ledger.run).order_by(table.c.name, table.c.id)
     if name is not None:
@@ -97,7 +124,13 @@ def metrics(ledger: Ledger, name: str | None = None) -> dict[str, dict[str, np.n
 
 
 def failures(ledger: Ledger, round: int | None = None) -> list[Failure]:
-    """The simulations that failed in batches that are done, in order of round and number."""
+    """The simulations that failed in batches that are done, in order of round and number.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> failures(ledger)
+    []
+    """
     batch, table = schema.batch, schema.failure
     asked = (
         select(batch.c.round, table)

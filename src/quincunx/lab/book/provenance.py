@@ -67,6 +67,13 @@ def provenance(ledger: Ledger, sha256: str) -> Provenance:
 
     Raises:
         UnknownRun: if there is no such artefact.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> from quincunx.lab.book.artefacts import keep
+    >>> figure = keep(ledger, b"<svg/>", "figure", parents=[keep(ledger, b"abc", "network")])
+    >>> [kept.kind for kept in provenance(ledger, figure).artefacts.values()]
+    ['figure', 'network']
     """
     links, table = schema.parent, schema.artifact
     parents: dict[str, tuple[str, ...]] = {}

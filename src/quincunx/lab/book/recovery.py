@@ -50,6 +50,12 @@ def recover(ledger: Ledger, *, thorough: bool = False, grace: float = GRACE) -> 
     hashed. It may run while others work on the run. What had to be mended is written down as an event.
 
     Warns with `RecoveryWarning` if shards were lost, damaged, or of no batch.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> _ = (ledger.shards / ".tmp-0").write_bytes(b"half a shard")
+    >>> recover(ledger, grace=0.0).removed
+    ('.tmp-0',)
     """
     expired = expire(ledger)
     removed = _remove_drafts(ledger, grace)

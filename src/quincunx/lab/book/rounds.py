@@ -40,6 +40,11 @@ def use(ledger: Ledger, simulator: Simulator, *, changed: bool = False) -> int:
 
     Raises:
         SimulatorChanged: if it differs and `changed` is not set.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> use(ledger, qx.gallery.load("two_moons").simulator)
+    1
     """
     print_ = fingerprint(simulator)
     table = schema.simulator
@@ -86,6 +91,12 @@ def plan(
 
     Raises:
         UsageError: for a number or a size below 1, or another simulator or design than the round was begun with.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> number = use(ledger, qx.gallery.load("two_moons").simulator)
+    >>> [plan(ledger, number, n, size=50) for n in (100, 100, 160)]
+    [2, 0, 2]
     """
     if n < 1 or size < 1:
         raise UsageError(
@@ -141,7 +152,14 @@ def _begin_round(
 
 
 def rounds(ledger: Ledger) -> list[Round]:
-    """Every round in order."""
+    """Every round in order.
+
+    >>> import tempfile, quincunx as qx
+    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
+    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
+    >>> [(made.round, made.n, made.simulator) for made in rounds(ledger)]
+    [(0, 100, 'two_moons')]
+    """
     table, made, batch = schema.round_, schema.simulator, schema.batch
     n = (
         select(func.coalesce(func.sum(batch.c.n), 0))
