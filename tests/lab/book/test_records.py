@@ -32,7 +32,7 @@ def test_events_in_order_and_after_one(book):
     assert (first.kind, first.facts) == ("chosen", {"design": {"beam": 91.2}, "by": "Ada"})
     assert book.events(after=first.id) == [second] and book.events("stopped") == [second]
     assert second.t >= first.t > 1.7e9
-    with pytest.raises(UsageError, match="JSON"):
+    with pytest.raises(UsageError, match="not to be written down"):
         book.note("bad", value=object())
 
 

@@ -141,6 +141,33 @@ def test_the_folder_says_what_was_run_and_where(place):
             book.simulations()
 
 
+def test_a_beginning_that_was_killed_can_be_begun_again(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("quincunx.lab.book.ledger.to_toml", lambda settings: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            begin_book(tmp_path / "run", key=0)
+    with pytest.raises(UnknownRun):
+        open_book(tmp_path / "run")
+    begin_book(tmp_path / "run", key=0).close()
+    with pytest.raises(OutputNotEmpty, match="holds the run 'run' already"):
+        begin_book(tmp_path / "run", key=0)
+
+
+def test_the_settings_of_another_program_are_left_alone(tmp_path):
+    (tmp_path / "config.toml").write_text("[server]\nport = 80\n")
+    with pytest.raises(OutputNotEmpty, match="another program's"):
+        begin_book(tmp_path, key=0)
+    assert (tmp_path / "config.toml").read_text() == "[server]\nport = 80\n"
+
+
+def test_a_book_opened_to_be_read_is_not_written(half, again):
+    with again(read_only=True) as book:
+        assert len(book.simulations()) == 40
+        for write in (lambda: book.note("nothing"), lambda: book.lease("a", 60.0), book.recover):
+            with pytest.raises(ReadOnlyFolder, match="read_only=True"):
+                write()
+
+
 def test_there_must_be_a_run(tmp_path, place):
     with pytest.raises(UnknownRun, match="no lab book"):
         open_book(tmp_path / "nothing")

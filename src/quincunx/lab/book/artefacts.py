@@ -15,6 +15,7 @@ from quincunx.errors import ChecksumMismatch, DataFileError, UnknownRun, UsageEr
 from quincunx.lab.book import schema
 from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
+from quincunx.lab.book.plain import json_of
 from quincunx.run.durable import write_durably
 from quincunx.run.shards import file_sha256
 
@@ -68,6 +69,7 @@ def keep(
         raise UsageError(
             f"got the name '{called}'; expected one of a file, without folders; choose for example 'posterior.qx'"
         )
+    told = json_of(facts, "the facts of an artefact")
     made_from = list(dict.fromkeys(parents))
     path, sha256 = write_durably(
         ledger.artifacts, lambda stream: stream.write(content), lambda sha: f"{sha[:16]}-{called}"
@@ -81,8 +83,7 @@ def keep(
         there = connection.execute(select(table.c.path).where(here, table.c.sha256 == sha256)).scalar()
         if there is None:
             row = {"run_id": ledger.run, "sha256": sha256, "kind": kind, "path": f"artifacts/{path.name}"}
-            text = json.dumps(dict(facts or {}))
-            connection.execute(insert(table).values(**row, facts=text, created=seconds()))
+            connection.execute(insert(table).values(**row, facts=told, created=seconds()))
         links = schema.parent
         known = set(
             connection.execute(

@@ -78,6 +78,10 @@ class Database:
             LedgerBusy: if others keep the lock for half a minute.
             DiskFull, ReadOnlyFolder, CorruptFile, LedgerUnreachable: for what they say.
         """
+        if self.read_only:
+            raise ReadOnlyFolder(
+                f"the lab book '{self.where}' was opened with read_only=True; expected one that may be written; open it without"
+            )
         with self._transaction("BEGIN IMMEDIATE", "FULL" if decision else "NORMAL") as connection:
             yield connection
 

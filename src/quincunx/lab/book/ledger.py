@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.database import Database
 from quincunx.lab.book.filesystem import refuse_network
 from quincunx.lab.book.migrate import prepare, refuse, version_of
+from quincunx.lab.book.plain import json_of
 from quincunx.lab.book.surroundings import environment
 from quincunx.lab.book.toml import to_toml
 from quincunx.run.durable import may_write, refusals, write_durably
@@ -99,29 +101,39 @@ def begin(
                 "folder for the shards and a name for the run, since a server has neither; give both"
             )
     place = Path(folder) if folder is not None else _folder_of(Path(text.removeprefix("sqlite:///")))
-    if (place / "config.toml").exists() or (database is None and (place / LEDGER).exists()):
-        raise OutputNotEmpty(
-            f"'{place}' holds a run already; expected a new folder; open it to go on, or choose another"
-        )
     name = name or place.resolve().name
-    settings = dict(config or {})
+    settings = json_of(config, "the settings")
+    _refuse_foreign(place)
     with refusals(place):
         for part in ("shards", "artifacts"):
             (place / part).mkdir(parents=True, exist_ok=True)
     database = database or database_at(where)
     prepare(database)
     with database.write(decision=True) as connection:
-        taken = connection.execute(select(schema.run.c.id).where(schema.run.c.name == name)).first()
-        if taken is not None:
-            raise OutputNotEmpty(f"the lab book holds a run '{name}' already; open it to go on, or choose another name")
-        row = {"name": name, "key": key_text(key), "config": json.dumps(settings), "created": seconds()}
-        stored = None if database.is_sqlite and folder is None else str(place.resolve())
-        run = connection.execute(
-            insert(schema.run).values(**row, folder=stored).returning(schema.run.c.id)
-        ).scalar_one()
-    write_text(place / "env.json", json.dumps(environment(), indent=1) + "\n")
-    write_text(place / "config.toml", to_toml({"run": name, "key": key_text(key), **settings}))
+        alone = database.is_sqlite and folder is None
+        stored = None if alone else str(place.resolve())
+        for row in connection.execute(select(schema.run.c.name, schema.run.c.folder)):
+            if alone or row.name == name or row.folder == stored:
+                raise OutputNotEmpty(
+                    f"the lab book holds the run '{row.name}' already; open it to go on, or choose another folder and another name"
+                )
+        values = {"name": name, "key": key_text(key), "config": settings, "created": seconds(), "folder": stored}
+        run = connection.execute(insert(schema.run).values(**values).returning(schema.run.c.id)).scalar_one()
+        # Before the row is there for good: a run that can be opened has all its files.
+        write_text(place / "env.json", json.dumps(environment(), indent=1) + "\n")
+        write_text(place / "config.toml", to_toml({"run": name, "key": key_text(key), **json.loads(settings)}))
     return Ledger(database, run, name, place)
+
+
+def _refuse_foreign(place: Path) -> None:
+    """A file of settings that is not a run's must not be written over; one that is may be what a killed beginning left."""
+    path = place / "config.toml"
+    try:
+        told = tomllib.loads(path.read_text()) if path.exists() else {"run": "", "key": ""}
+    except (OSError, ValueError):
+        told = {}
+    if not {"run", "key"} <= set(told):
+        raise OutputNotEmpty(f"'{path}' is another program's, and is not overwritten; choose a new folder for the run")
 
 
 def find(where: Where, *, name: str | None = None, folder: Where | None = None, read_only: bool = False) -> Ledger:

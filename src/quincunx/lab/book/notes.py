@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, insert, select
 
-from quincunx.errors import UsageError
 from quincunx.lab.book import schema
 from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
+from quincunx.lab.book.plain import json_of
 
 __all__ = ["Event", "Failure", "events", "failures", "measure", "metrics", "note", "note_within"]
 
@@ -52,10 +52,7 @@ def note(ledger: Ledger, kind: str, facts: Mapping[str, Any], *, decision: bool 
 
 def note_within(connection: Connection, run: int, kind: str, facts: Mapping[str, Any]) -> None:
     """Write an event down in a transaction that does something else as well."""
-    try:
-        text = json.dumps(dict(facts))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"got the facts of '{kind}' with {error}; expected plain JSON values; convert them") from error
+    text = json_of(facts, f"the facts of '{kind}'")
     connection.execute(insert(schema.event).values(run_id=run, t=seconds(), kind=kind, facts=text))
 
 

@@ -13,6 +13,7 @@ from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.fingerprint import fingerprint
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.notes import note_within
+from quincunx.lab.book.plain import json_of
 from quincunx.model.simulator import Simulator
 
 __all__ = ["Round", "plan", "rounds", "use"]
@@ -102,7 +103,7 @@ def plan(
         raise UsageError(
             f"got {n} simulations in batches of {size}; expected at least 1 of each; choose larger numbers"
         )
-    settings = json.dumps(dict(design or {}), sort_keys=True)
+    settings = json_of(design, "the design")
     with ledger.database.write(decision=True) as connection:
         connection.execute(select(schema.run.c.id).where(schema.run.c.id == ledger.run).with_for_update())
         _begin_round(connection, ledger, round, simulator, settings, decided_by)
