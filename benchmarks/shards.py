@@ -4,6 +4,18 @@
 
 prints one table: what, measured, limit. Writing goes to the disk (fsync of every shard and of the folder), beside which stands what the
 disk takes in plain files of the same size. Reading and streaming run in a process of their own, whose memory at the peak is measured.
+
+Measured on two shared, busy cores of a server (AMD EPYC, ext4):
+
+    what                                      measured   limit
+    writing shards, MB/s                         182.2     100
+    the disk in plain files, MB/s                942.2
+    reading shards, MB/s                          2210     200
+    reading and hashing a folder, MB/s            1300
+    shuffled stream of 512, MB/s                  1028     200
+    memory at its peak, MB                       260.9     500
+    of which imports, MB                         191.9
+    one simulation by its number, ms             1.837
 """
 
 import argparse

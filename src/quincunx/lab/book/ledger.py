@@ -103,6 +103,7 @@ def begin(
     place = Path(folder) if folder is not None else _folder_of(Path(text.removeprefix("sqlite:///")))
     name = name or place.resolve().name
     settings = json_of(config, "the settings")
+    surroundings = json.dumps(environment(), indent=1) + "\n"
     _refuse_foreign(place)
     with refusals(place):
         for part in ("shards", "artifacts"):
@@ -120,7 +121,7 @@ def begin(
         values = {"name": name, "key": key_text(key), "config": settings, "created": seconds(), "folder": stored}
         run = connection.execute(insert(schema.run).values(**values).returning(schema.run.c.id)).scalar_one()
         # Before the row is there for good: a run that can be opened has all its files.
-        write_text(place / "env.json", json.dumps(environment(), indent=1) + "\n")
+        write_text(place / "env.json", surroundings)
         write_text(place / "config.toml", to_toml({"run": name, "key": key_text(key), **json.loads(settings)}))
     return Ledger(database, run, name, place)
 
