@@ -62,8 +62,10 @@ def _told(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
     seen[id(thing)] = thing
     function = inspect.unwrap(thing) if callable(thing) and not inspect.isclass(thing) else thing
     if isinstance(function, FunctionType):
-        yield _text(function)
-        names = _names(function.__code__)
+        text = _text(function)
+        yield text
+        # What checks types while a program runs adds names that nobody wrote.
+        names = {name for name in _names(function.__code__) if name in text}
         used = {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
         used |= {n: _content(c) for n, c in zip(function.__code__.co_freevars, function.__closure__ or ())}
         used |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ())}
