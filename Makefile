@@ -32,6 +32,8 @@ slow: $(VENV)/.dev  ## the long tests
 bench: $(VENV)/.dev  ## ours, the peer, the ratio, the limit
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/million.py
+	$(BIN)/python benchmarks/shards.py
+	$(BIN)/python benchmarks/writers.py
 	$(BIN)/python benchmarks/two_moons.py
 	$(BIN)/python benchmarks/against_sbi.py
 

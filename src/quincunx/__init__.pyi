@@ -2,6 +2,7 @@ from . import check as check
 from . import errors as errors
 from . import gallery as gallery
 from . import infer as infer
+from . import lab as lab
 from . import learn as learn
 from . import model as model
 from . import plot as plot

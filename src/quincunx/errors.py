@@ -8,30 +8,43 @@ __all__ = [
     "AllSimulationsFailed",
     "BatchAxisError",
     "CalibrationWarning",
+    "ChecksumMismatch",
     "ConstantColumnWarning",
     "CorruptFile",
     "DataFileError",
+    "DiskFull",
     "FailureWarning",
     "FewSimulationsWarning",
     "Interrupted",
     "InvalidSimulations",
+    "LeaseLost",
+    "LedgerBusy",
+    "LedgerUnreachable",
     "MissingExtra",
     "MisspecificationWarning",
     "NameMismatch",
+    "NetworkFolder",
     "NoTruth",
     "NonFiniteObservation",
     "OutputNotEmpty",
     "PromotionWarning",
     "QuincunxError",
     "QuincunxWarning",
+    "ReadOnlyFolder",
+    "RecoveryWarning",
     "SamplerWarning",
     "SchemaTooNew",
+    "SchemaTooOld",
+    "SecondCoordinator",
     "ShapeMismatch",
+    "SimulatorChanged",
     "SimulatorError",
     "TooFewSimulations",
+    "TruncatedFile",
     "UnknownKind",
     "UnknownMethod",
     "UnknownProblem",
+    "UnknownRun",
     "UnsafeFile",
     "UnsupportedPrior",
     "UsageError",
@@ -108,12 +121,60 @@ class SchemaTooNew(QuincunxError):
     """A file written under a newer schema than this version reads."""
 
 
+class SchemaTooOld(QuincunxError):
+    """A lab book of an older schema, to be migrated before it is used."""
+
+
 class UnsafeFile(QuincunxError):
     """A file that would have to execute code to be read (a pickle, an object array)."""
 
 
 class CorruptFile(QuincunxError):
     """A file that is damaged, cut short, or not one of ours."""
+
+
+class TruncatedFile(CorruptFile):
+    """A file that ends before it should: its writer was killed, or a copy was cut short."""
+
+
+class ChecksumMismatch(CorruptFile):
+    """A file whose bytes are not those that were written."""
+
+
+class DiskFull(QuincunxError):
+    """A disk or a quota without room for what is to be written; what was written before stays whole."""
+
+
+class ReadOnlyFolder(QuincunxError):
+    """A folder in which nothing may be written."""
+
+
+class NetworkFolder(QuincunxError):
+    """A SQLite lab book on a network file system, where its locks and its shared memory do not work."""
+
+
+class LedgerBusy(QuincunxError):
+    """A lab book that another process kept locked for longer than anyone should wait."""
+
+
+class LedgerUnreachable(QuincunxError):
+    """A database server that does not answer, or lets nobody in."""
+
+
+class UnknownRun(QuincunxError):
+    """A lab book, a run, a round or an artefact that is not there."""
+
+
+class SecondCoordinator(QuincunxError):
+    """A second coordinator on a run that has one already."""
+
+
+class LeaseLost(QuincunxError):
+    """A lease that ran out and was given to another worker, or whose batch is done."""
+
+
+class SimulatorChanged(QuincunxError):
+    """A simulator whose code is not the one that made the run's earlier simulations."""
 
 
 class MissingExtra(QuincunxError):
@@ -167,6 +228,10 @@ class FailureWarning(QuincunxWarning):
 
 class FewSimulationsWarning(QuincunxWarning):
     """So few simulations that the answer will be poor."""
+
+
+class RecoveryWarning(QuincunxWarning):
+    """Something in a run's folder had to be mended: what was found and what was done."""
 
 
 class PromotionWarning(QuincunxWarning):

@@ -1,6 +1,8 @@
 """Laws of files: what is written is read back, and a file cut at any byte is refused by name, never half read."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import quincunx as qx
 import quincunx.values
 from quincunx.errors import CorruptFile, QuincunxError
+from quincunx.run import ShardedSimulations, durable
 from quincunx.values import register, save
 
 
@@ -99,3 +102,52 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(file):
         save(Everything({}, {"objects": np.array([{}], dtype=object)}), file)
     assert file.read_bytes() == before
     assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+# Forks children that are killed while they write; nothing in it may start JAX's threads before the fork.
+_KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from quincunx.run import Simulations, durable, write_shard
+
+def simulations(first):
+    numbers = np.arange(first, first + 10, dtype=np.float32)
+    return replace(Simulations.of({"mu": numbers}, np.outer(numbers, np.ones(3))), index=np.arange(first, first + 10))
+
+whole = durable.HashedStream.write
+
+def kill_at(left):
+    def write(stream, data):
+        nonlocal left
+        view = memoryview(data).cast("B")
+        if len(view) > left:
+            whole(stream, view[:left])
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= len(view)
+        return whole(stream, data)
+    durable.HashedStream.write = write
+
+folder = Path(sys.argv[1])
+for byte in map(int, sys.argv[2:]):
+    if (child := os.fork()) == 0:
+        write_shard(simulations(0), folder / str(byte), key=0)
+        kill_at(byte)
+        write_shard(simulations(10), folder / str(byte), key=0)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
+"""
+
+
+def test_a_writer_killed_at_any_byte_leaves_a_readable_store(tmp_path):
+    places = [0, 1, 64, 700, 1500, 2200, 2700, 10**6]
+    arguments = [sys.executable, "-c", _KILLED, str(tmp_path), *map(str, places)]
+    said = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout.split()
+    assert said == ["9"] * (len(places) - 1) + ["0"]
+    for place, ended in zip(places, said):
+        run = ShardedSimulations.of(tmp_path / str(place))
+        np.testing.assert_array_equal(run.load().theta["mu"], np.arange(10 if ended == "9" else 20))
+        drafts = [path for path in run.folder.iterdir() if path.name.startswith(durable.DRAFT)]
+        assert len(drafts) == (ended == "9") and all(path.stat().st_size <= place for path in drafts)

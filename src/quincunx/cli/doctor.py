@@ -60,7 +60,7 @@ def _packages() -> list[dict[str, Any]]:
         if match is None or match[1] == "quincunx":
             continue
         name, needed, extra = match[1], match[2], match[3]
-        if extra not in (None, "bench", "pandas"):
+        if extra not in (None, "bench", "pandas", "parquet", "postgresql", "zarr"):
             continue
         try:
             found = metadata.version(name)

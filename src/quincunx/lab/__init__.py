@@ -4,8 +4,25 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["report"],
+    submodules=["book", "export", "report"],
     submod_attrs={
+        "book": [
+            "Artefact",
+            "Book",
+            "Coordinator",
+            "Event",
+            "Failure",
+            "Lease",
+            "Origin",
+            "Provenance",
+            "Recovery",
+            "Round",
+            "begin_book",
+            "fingerprint",
+            "migrate_book",
+            "new_owner",
+            "open_book",
+        ],
         "report": [
             "CheckRow",
             "ComparisonRow",
@@ -15,6 +32,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "from_run",
             "render_report",
             "write_report",
-        ]
+        ],
     },
 )

@@ -4,7 +4,9 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-__all__ = ["THETA", "DESIGN", "host_rng", "round_key", "run_seed"]
+from quincunx.values import as_key
+
+__all__ = ["DESIGN", "THETA", "host_rng", "key_of", "key_text", "round_key", "run_seed"]
 
 # Parameters and settings of row i have fold_in(fold_in(round_key, tag), i); no run has so many rows that a tag is an index.
 THETA = 0x7468_6574
@@ -36,3 +38,27 @@ def host_rng(seed: int, round: int, index: int, event: int | None = None) -> np.
     """
     words = [seed, round, index] if event is None else [seed, round, index, event]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+def key_text(key: int | np.integer | PRNGKeyArray) -> str:
+    """A run's key as it is written down: its words as one decimal number, after the generator's name if it is not JAX's default.
+
+    >>> key_text(5), key_text(jax.random.key(5)), key_text(jax.random.key(1, impl="rbg"))
+    ('5', '5', 'rbg:18446744073709551617')
+    """
+    typed = as_key(key)
+    name = str(jax.random.key_impl(typed))
+    return f"{run_seed(typed)}" if name == "threefry2x32" else f"{name}:{run_seed(typed)}"
+
+
+def key_of(text: str) -> PRNGKeyArray:
+    """The key that `key_text` wrote down.
+
+    >>> key_of(key_text(2**40 + 7)) == as_key(2**40 + 7)
+    Array(True, dtype=bool)
+    """
+    name, _, number = text.rpartition(":")
+    impl = name or "threefry2x32"
+    words = jax.random.key_data(jax.random.key(0, impl=impl)).size
+    data = [(int(number) >> (32 * (words - 1 - i))) & 0xFFFFFFFF for i in range(words)]
+    return jax.random.wrap_key_data(np.array(data, np.uint32), impl=impl)

@@ -1,0 +1,152 @@
+"""A fingerprint of a simulator's code: the same as long as what it computes is written the same."""
+
+import hashlib
+import inspect
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import CellType, CodeType, FunctionType, ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+
+from quincunx.errors import UnsupportedPrior
+from quincunx.model.simulator import Simulator
+
+__all__ = ["fingerprint"]
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+def fingerprint(simulator: Simulator) -> str:
+    """SHA-256 over the version, the prior, the function's source, and that of what it calls in its own package or folder.
+
+    Numbers and arrays that it takes from its module or from around it count too. Other libraries do not, since their versions are
+    written down beside the run; nor do functions that it does not call.
+
+    >>> import numpyro.distributions as dist
+    >>> from quincunx.model import Prior, wrap
+    >>> prior = Prior(mu=dist.Normal(0.0, 1.0))
+    >>> def bell(theta, *, rng): return rng.normal(theta["mu"], 1.0, 3)
+    >>> fingerprint(wrap(bell, prior)) == fingerprint(wrap(bell, prior))
+    True
+    >>> fingerprint(wrap(bell, prior)) == fingerprint(wrap(bell, prior, version="2"))
+    False
+    """
+    digest = hashlib.sha256()
+    for said in (simulator.version, _prior(simulator), simulator.kind, *_told(simulator.function, {})):
+        digest.update(said.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _prior(simulator: Simulator) -> str:
+    try:
+        spec, arrays = simulator.prior.to_state()
+    except UnsupportedPrior:
+        return repr(simulator.prior)
+    return json.dumps(spec, sort_keys=True) + "".join(
+        f"{name}{a.tobytes().hex()}" for name, a in sorted(arrays.items())
+    )
+
+
+def _told(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
+    """What determines a function: its text, and what it uses of its surroundings, in a fixed order."""
+    if id(thing) in seen:
+        return
+    # Kept with its number, which another object could have after it.
+    seen[id(thing)] = thing
+    function = inspect.unwrap(thing) if callable(thing) and not inspect.isclass(thing) else thing
+    if isinstance(function, FunctionType):
+        text = _text(function)
+        yield text
+        # What checks types while a program runs adds names that nobody wrote.
+        names = {name for name in _names(function.__code__) if name in text}
+        used = {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}
+        used |= {n: _content(c) for n, c in zip(function.__code__.co_freevars, function.__closure__ or ())}
+        used |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ())}
+        used |= function.__kwdefaults__ or {}
+        for name, value in used.items():
+            yield name
+            if isinstance(value, ModuleType) and _near(value.__name__, function):
+                for part in sorted(names & set(vars(value))):
+                    yield from _value(getattr(value, part), function, seen)
+            else:
+                yield from _value(value, function, seen)
+    elif isinstance(function, partial):
+        yield from _told(function.func, seen)
+        inner = inspect.unwrap(function.func)
+        if isinstance(inner, FunctionType):
+            yield from _value([function.args, sorted(function.keywords.items())], inner, seen)
+    elif inspect.isclass(function):
+        yield _text(function)
+    elif isinstance(vars(type(function)).get("__call__"), FunctionType):
+        yield from _told(type(function).__call__, seen)
+        call = vars(type(function))["__call__"]
+        for name, value in sorted(getattr(function, "__dict__", {}).items()):
+            yield name
+            yield from _value(value, call, seen)
+
+
+def _value(value: Any, user: FunctionType, seen: dict[int, Any]) -> Iterator[str]:
+    if isinstance(value, _PLAIN):
+        yield repr(value)
+    elif isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        array = np.asarray(value)
+        yield f"{array.dtype}{array.shape}{hashlib.sha256(array.tobytes()).hexdigest()}"
+    elif isinstance(value, (dict, list, tuple, set, frozenset)) and id(value) in seen:
+        return
+    elif isinstance(value, dict):
+        seen[id(value)] = value
+        for key, part in value.items():
+            yield from _value(key, user, seen)
+            yield from _value(part, user, seen)
+    elif isinstance(value, (list, tuple)):
+        seen[id(value)] = value
+        for part in value:
+            yield from _value(part, user, seen)
+    elif isinstance(value, (set, frozenset)):
+        # Another order in every process.
+        yield from sorted(text for part in value for text in _value(part, user, seen))
+    elif isinstance(value, ModuleType):
+        yield value.__name__
+    elif callable(value) and _near(getattr(value, "__module__", None), user):
+        yield from _told(value, seen)
+    else:
+        yield f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _near(module: str | None, user: FunctionType) -> bool:
+    """Whether a module is of the same package or folder as the function that uses it."""
+    if module is None or module.split(".")[0] == user.__module__.split(".")[0]:
+        return module is not None
+    ours, theirs = (getattr(sys.modules.get(name), "__file__", None) for name in (user.__module__, module))
+    return ours is not None and theirs is not None and Path(ours).parent == Path(theirs).parent
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        # A function that is defined later, or never.
+        return None
+
+
+def _text(thing: FunctionType | type) -> str:
+    try:
+        return textwrap.dedent(inspect.getsource(thing))
+    except (OSError, TypeError):
+        # Typed at a prompt, or made by a program: what it was compiled to is all there is.
+        code = getattr(thing, "__code__", None)
+        if code is None:
+            return thing.__qualname__
+        return f"{code.co_code.hex()} {[c for c in code.co_consts if isinstance(c, _PLAIN)]!r} {code.co_names}"
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (c for c in code.co_consts if isinstance(c, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
