@@ -27,6 +27,9 @@ SCHEMA = 1
 
 _HOMES = {
     "calibration": "quincunx.learn.calibrate",
+    "command": "quincunx.model.command.declaration",
+    "command_batch": "quincunx.model.command.runs",
+    "commands": "quincunx.model.command.runs",
     "conditional_posterior": "quincunx.infer.conditional",
     "direct_estimator": "quincunx.infer.direct",
     "direct_posterior": "quincunx.infer.direct",

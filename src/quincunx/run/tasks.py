@@ -6,7 +6,14 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from quincunx.errors import BatchAxisError, CommandNotFound, NameMismatch, SimulationFailed, SomeFailed, UnknownPlaceholder
+from quincunx.errors import (
+    BatchAxisError,
+    CommandNotFound,
+    NameMismatch,
+    SimulationFailed,
+    SomeFailed,
+    UnknownPlaceholder,
+)
 from quincunx.model.caller import Caller
 from quincunx.model.design import design_at
 from quincunx.model.outcome import Outcome, flatten_outcome
