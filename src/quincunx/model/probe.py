@@ -263,7 +263,7 @@ def _try(simulator: Simulator, key: PRNGKeyArray, design: Mapping[str, Any] | No
             _check_repeats(simulator, x, call)
         return Look(simulator.describe(one), None, tuple(_notes(simulator, raw)))
     raise AllSimulationsFailed(
-        f"simulator '{simulator.name}' raised in all of {len(said)} trials "
+        f"simulator '{simulator.name}' failed in all of {len(said)} trials "
         f"({'; '.join(dict.fromkeys(said[:3]))}); expected "
         "at least one outcome; call it once at a known parameter, and check the prior's range"
     )

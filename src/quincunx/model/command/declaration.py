@@ -197,7 +197,7 @@ class Command:
     def _check_limits(self) -> None:
         for name in ("timeout", "grace", "memory"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))) or (value or 1) <= 0:
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
                 raise UsageError(
                     f"got {name}={value!r} for '{self.name}'; expected "
                     f"{'bytes' if name == 'memory' else 'seconds'}, above zero; correct it, or leave it out"

@@ -1,7 +1,7 @@
 """Outputs of a command: which file, how it is read, and what shape the numbers must have."""
 
 import glob
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Output:
     path: str
     reader: str = ""
     select: Any = None
-    shape: tuple[int, ...] | None = None
+    shape: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         check_inside(self.path, "output")
