@@ -24,6 +24,7 @@ from .model import Simulator as Simulator
 from .model import command as command
 from .model import probe as probe
 from .model import simulator as simulator
+from .model import snakemake as snakemake
 from .model import wrap as wrap
 from .run import Simulations as Simulations
 from .run import read_observation as read_observation

@@ -43,6 +43,7 @@ _HOMES = {
     "repair": "quincunx.check.conformal",
     "report": "quincunx.check.report",
     "scale": "quincunx.learn.scale",
+    "snakemake": "quincunx.model.command.snakefile",
     "simulations": "quincunx.run.simulations",
     "surrogate": "quincunx.learn.surrogate",
 }

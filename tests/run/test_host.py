@@ -91,3 +91,16 @@ def test_cheap_work_starts_no_processes(monkeypatch):
     began = time.monotonic()
     simulate(walk, 100, key=0)
     assert time.monotonic() - began < 60
+
+
+def test_a_call_that_is_dear_to_begin_gets_many_rows():
+    calls = []
+
+    def slow_start(theta, *, rngs):
+        calls.append(len(rngs))
+        time.sleep(0.4)
+        return np.stack([mu + rng.normal(size=2) for mu, rng in zip(theta["mu"], rngs)])
+
+    simulate(wrap(slow_start, PRIOR), 300, key=0)
+    # Five calls are the look at it; the rest would be 300 if each row were a call.
+    assert sum(calls[5:]) >= 290 and len(calls) < 20

@@ -6,6 +6,7 @@ from quincunx.model.command import Container as Container
 from quincunx.model.command import Input as Input
 from quincunx.model.command import Output as Output
 from quincunx.model.command import command as command
+from quincunx.model.command import snakemake as snakemake
 from quincunx.model.outcome import Outcome as Outcome
 from quincunx.model.outcome import flatten_outcome as flatten_outcome
 from quincunx.model.prior import Prior as Prior
@@ -26,5 +27,6 @@ __all__ = [
     "flatten_outcome",
     "probe",
     "simulator",
+    "snakemake",
     "wrap",
 ]

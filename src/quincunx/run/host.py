@@ -15,6 +15,8 @@ from quincunx.run.tasks import Task, run_task
 __all__ = ["run_host"]
 
 _PIECE_SECONDS = 0.5
+_BATCH_SECONDS = 5.0
+"""A batched function gets larger pieces: a call of it may cost much before the first row is begun."""
 _WORTH_A_POOL_SECONDS = 4.0
 
 
@@ -38,15 +40,22 @@ def run_host(
         settings = None if design is None else {name: value[rows] for name, value in design.items()}
         return Task(rows, some, settings, seed, round, plan.start, plan.events, outcome)
 
-    done, piece = 0, 1
+    done, piece, growing = 0, 1, True
     seconds_each = float("inf")
-    while done < plan.n and (done < 3 or workers == 0 or seconds_each * (plan.n - done) < _WORTH_A_POOL_SECONDS):
+    target = _BATCH_SECONDS if plan.simulator.batched else _PIECE_SECONDS
+    while done < plan.n and (
+        done < 3
+        or workers == 0
+        or seconds_each * (plan.n - done) < _WORTH_A_POOL_SECONDS
+        or (plan.simulator.batched and growing)
+    ):
         last = min(done + piece, plan.n)
         tick = time.monotonic()
         yield run_task(plan.simulator.caller, task(done, last))
         # The least seen: first calls pay for imports and caches.
         seconds_each = min(seconds_each, (time.monotonic() - tick) / (last - done))
-        piece = max(1, min(4 * piece, int(_PIECE_SECONDS / max(seconds_each, 1e-7)), 65_536))
+        before, piece = piece, max(1, min(4 * piece, int(target / max(seconds_each, 1e-7)), 65_536))
+        growing = piece > before
         done = last
     if done == plan.n:
         return
