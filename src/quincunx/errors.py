@@ -30,6 +30,7 @@ __all__ = [
     "QuincunxWarning",
     "SamplerWarning",
     "SchemaTooNew",
+    "ScratchError",
     "ShapeMismatch",
     "SimulationFailed",
     "SimulatorError",
@@ -85,6 +86,10 @@ class SimulatorError(QuincunxError):
 
 class CommandNotFound(QuincunxError):
     """A program, a file of code or a container engine that is not there, found out before anything is run."""
+
+
+class ScratchError(QuincunxError):
+    """A directory for the files of simulations that cannot be written to: read-only, or on a full disk."""
 
 
 class UnknownPlaceholder(QuincunxError):

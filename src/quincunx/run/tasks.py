@@ -10,6 +10,7 @@ from quincunx.errors import (
     BatchAxisError,
     CommandNotFound,
     NameMismatch,
+    ScratchError,
     SimulationFailed,
     SomeFailed,
     UnknownPlaceholder,
@@ -23,6 +24,8 @@ from quincunx.run.keys import host_rng
 from quincunx.run.status import LOST, NON_FINITE, OK, code_of
 
 __all__ = ["IDLE", "Task", "dead", "part_of", "run_task"]
+
+_NO_FAULT_OF_ANY_ROW = (BatchAxisError, CommandNotFound, NameMismatch, ScratchError, UnknownPlaceholder)
 
 IDLE = -1
 """What a marker says when it is at no single row."""
@@ -60,7 +63,7 @@ def run_task(caller: Caller, task: Task, *, mark: Callable[[int], None] = lambda
         mark(task.rows.start + int(which[0]) // k if len(which) == 1 else IDLE)
         try:
             flat[which] = _run_some(caller, task, which, k)
-        except (BatchAxisError, CommandNotFound, NameMismatch, UnknownPlaceholder):
+        except _NO_FAULT_OF_ANY_ROW:
             raise
         except SomeFailed as some:
             if some.x is not None:

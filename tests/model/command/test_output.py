@@ -94,6 +94,20 @@ def test_regular_expressions(tmp_path):
     refused(Output("stdout", "regex", r"width: (\S+)"), tmp_path, "no match.*step 3")
 
 
+def test_a_batch_has_its_rows_first(tmp_path):
+    (tmp_path / "stdout").write_text("a=1 b=2\na=3 b=4\na=5 b=6\n")
+    pairs, patterns = Output("stdout", "regex", r"a=(\d) b=(\d)"), Output("stdout", "regex", (r"a=(\d)", r"b=(\d)"))
+    for output in (pairs, patterns):
+        np.testing.assert_array_equal(output.read(tmp_path, 3), [[1, 2], [3, 4], [5, 6]])
+    (tmp_path / "r.json").write_text(json.dumps({"a": [1, 3, 5], "b": [2, 4, 6]}))
+    np.testing.assert_array_equal(Output("r.json", select=("a", "b")).read(tmp_path, 3), [[1, 2], [3, 4], [5, 6]])
+    (tmp_path / "stdout").write_text("a=1 b=2\n")
+    for output in (pairs, patterns):
+        np.testing.assert_array_equal(output.read(tmp_path, 1), [[1, 2]])
+    refused(pairs, tmp_path, "first axis of 2", rows=2)
+    assert Output("stdout", "regex", r"a=(\d)").read(tmp_path, 1).shape == (1,)
+
+
 def test_a_function_by_place(tmp_path):
     (tmp_path / "r.txt").write_text("21\n")
     assert Output("r.txt", "function", "numpy:loadtxt").read(tmp_path) == 21

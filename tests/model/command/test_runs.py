@@ -11,7 +11,7 @@ import numpyro.distributions as dist
 import pytest
 
 import quincunx as qx
-from quincunx.errors import CorruptFile, SimulationFailed, UnknownPlaceholder, UsageError
+from quincunx.errors import CorruptFile, ScratchError, SimulationFailed, UnknownPlaceholder, UsageError
 from quincunx.model.command.cache import Cache
 from quincunx.model.command.declaration import Command
 from quincunx.model.command.key import key_of
@@ -137,6 +137,14 @@ def test_a_damaged_entry_is_named(tmp_path):
     entry.write_bytes(entry.read_bytes()[:40])
     with pytest.raises(CorruptFile, match="delete"):
         once(command)
+
+
+def test_a_directory_that_cannot_be_written_to_is_no_simulations_failure(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in ("scratch", "cache"):
+        command = Command(["echo", "{beta}"], {"x": TEXT}, **{place: str(tmp_path / "file" / "below")})
+        with pytest.raises(ScratchError, match="below"):
+            qx.simulate(qx.command(PRIOR, command), 5, key=0, workers=0)
 
 
 def test_of_several_writers_the_first_wins(tmp_path):

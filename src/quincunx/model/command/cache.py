@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from quincunx.errors import CorruptFile
+from quincunx.model.command.scratch import writing
 
 __all__ = ["Cache"]
 
@@ -20,6 +21,9 @@ class Cache:
     """A directory with one entry a key: the numbers of an outcome, or the files that a stage hands on.
 
     An entry appears at once and whole, by renaming. Of several writers of one key the first wins. Failures are not kept.
+
+    Raises:
+        ScratchError: if it cannot be written to.
 
     >>> import tempfile
     >>> cache = Cache(tempfile.mkdtemp())
@@ -83,13 +87,14 @@ class Cache:
     def _put(self, key: str, fill: Callable[[Path], None]) -> None:
         entry = self._entry(key)
         draft = entry.with_name(f"{key}.{secrets.token_hex(6)}.tmp")
-        draft.mkdir(parents=True)
-        try:
-            fill(draft)
-            # A directory that holds something is never replaced: whoever comes second discards its own.
-            os.rename(draft, entry)
-        except OSError:
-            if not entry.is_dir():
-                raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+        with writing(self.root):
+            draft.mkdir(parents=True)
+            try:
+                fill(draft)
+                # A directory that holds something is never replaced: whoever comes second discards its own.
+                os.rename(draft, entry)
+            except OSError:
+                if not entry.is_dir():
+                    raise
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -153,6 +154,11 @@ class Command:
             ...
         quincunx.errors.UnknownPlaceholder: got the placeholder {gamma} in argv of 'true'; expected one of {beta}, ...
         """
+        if os.name != "posix":
+            raise CommandNotFound(
+                f"got the command '{self.name}' on {sys.platform}; expected a POSIX system, where a program and all that "
+                "it started can be ended together; run it under Linux, macOS or WSL"
+            )
         known = [] if self.batch else [*parameters, *(f"theta.{name}" for name in parameters), "seed"]
         known += [*self.files(), *(f"upstream.{name}" for name in upstream)]
         for template, where in self.templates():

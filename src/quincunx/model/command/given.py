@@ -59,7 +59,7 @@ class Input:
             file = folder / fields["template"]
             if not file.is_file():
                 raise UsageError(f"got the template '{file}', which is not a file; expected one; correct its path")
-            text = file.read_text()
+            text = file.read_text(encoding="utf-8")
         return cls(fields["path"], text, fields.get("format"))
 
 

@@ -26,7 +26,8 @@ class Output:
     `path` may be a pattern such as `out/*.csv`, which one file must match. `reader` is json, jsonl, csv, npy, npz, hdf5,
     parquet, regex or function, by default what the file's name suggests; `select` is a place in a document
     (`fit.values.0`), columns, an array's or dataset's name, a regular expression, or a function as
-    `package.module:function`, which takes the file's path. `shape` is that of one simulation's numbers; where it is not
+    `package.module:function`, which takes the file's path. Matches of an expression lie along an axis unless there is
+    only one, its groups along another unless there is only one. `shape` is that of one simulation's numbers; where it is not
     given the first outcome sets it.
 
     Raises:
@@ -96,6 +97,15 @@ class Output:
         shape = None if self.shape is None else list(self.shape)
         return {"path": self.path, "reader": self.reader, "select": select, "shape": shape}
 
+    def _arranged(self, raw: np.ndarray, rows: int | None) -> np.ndarray:
+        """A batch's rows first, where the reader puts the places it was asked for first; of one simulation, a single
+        match of a pattern without an axis of matches."""
+        several = isinstance(self.select, tuple) and self.reader in ("json", "regex")
+        parts = list(raw) if several else [raw]
+        if rows is None and self.reader == "regex":
+            parts = [part[0] if len(part) == 1 else part for part in parts]
+        return np.stack(parts, axis=0 if rows is None else 1) if several else parts[0]
+
     def find(self, folder: Path) -> Path:
         """The one file that is meant.
 
@@ -125,6 +135,7 @@ class Output:
             raw = np.asarray(READERS[self.reader](path, select))
             if raw.dtype.kind not in "fiub":
                 raise TypeError(f"the numbers are of dtype {raw.dtype}")
+            raw = self._arranged(raw, rows)
         except (MissingExtra, UsageError):
             raise
         except Exception as error:

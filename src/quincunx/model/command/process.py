@@ -1,6 +1,7 @@
 """Running one program to its end: in a session of its own, within its time and memory, and never leaving anything behind."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from quincunx.errors import CommandNotFound
+from quincunx.errors import CommandNotFound, SimulationFailed
 from quincunx.model.command.memory import resident
 
 __all__ = ["Ended", "Limits", "run_process"]
@@ -65,7 +66,8 @@ def run_process(
     process kills the program as well, where `setpriv` is installed.
 
     Raises:
-        CommandNotFound: if the program cannot be started.
+        CommandNotFound: if there is no such program, or it cannot be executed.
+        SimulationFailed: lost, if the system has no room for another process.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +87,8 @@ def run_process(
                 start_new_session=True,
             )
         except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):
+                raise SimulationFailed("lost", f"'{argv[0]}' could not be started ({error})") from error
             raise CommandNotFound(
                 f"got '{argv[0]}', which cannot be started ({error}); expected a program or a script with a #! line; "
                 "mend it, or name its interpreter first in argv"

@@ -20,17 +20,17 @@ Select = str | tuple[str, ...] | None
 
 def read_json(path: Path, select: Select) -> Any:
     """A number or lists of numbers at a place in the document, such as `fit.values.0`; several places make one array."""
-    return _places(json.loads(path.read_text()), select)
+    return _places(json.loads(path.read_text(encoding="utf-8")), select)
 
 
 def read_jsonl(path: Path, select: Select) -> Any:
     """One document a line; the same place of each, along the first axis."""
-    return [_places(json.loads(line), select) for line in path.read_text().splitlines() if line.strip()]
+    return [_places(json.loads(line), select) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def read_csv(path: Path, select: Select) -> Any:
     """A table with a header: one column (rows,), or several or all (rows, columns)."""
-    rows = list(csv.reader(io.StringIO(path.read_text(), newline="")))
+    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
     if not rows:
         raise ValueError("the table is empty; expected a header line")
     header, body = [name.strip() for name in rows[0]], [row for row in rows[1:] if row]
@@ -80,20 +80,17 @@ def read_parquet(path: Path, select: Select) -> Any:
 
 
 def read_regex(path: Path, select: Select) -> Any:
-    """Every match of a regular expression in a text: its groups, or the whole of it where it has none.
-
-    One match with one group is one number; several matches lie along the first axis, several groups along the last.
-    """
+    """Every match of a regular expression in a text, along the first axis: its groups, or the whole of it where it has
+    none; several groups lie along the last axis."""
     patterns = [select] if isinstance(select, str) else list(select or ())
-    text = path.read_text(errors="replace")
+    text = path.read_text(encoding="utf-8", errors="replace")
     found = []
     for pattern in patterns:
         matches = [match.groups() or (match[0],) for match in re.finditer(pattern, text, re.MULTILINE)]
         if not matches:
             raise ValueError(f"no match of {pattern!r}; the text ends with {text[-200:]!r}")
         numbers = np.asarray([[float(group) for group in groups] for groups in matches])
-        numbers = numbers[:, 0] if numbers.shape[1] == 1 else numbers
-        found.append(numbers[0] if len(numbers) == 1 else numbers)
+        found.append(numbers[:, 0] if numbers.shape[1] == 1 else numbers)
     return found[0] if isinstance(select, str) else found
 
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from quincunx.errors import SimulationFailed
+from quincunx.errors import ScratchError, SimulationFailed
 
-__all__ = ["KEEP", "Keep", "scratch", "shorten", "tail"]
+__all__ = ["KEEP", "Keep", "scratch", "shorten", "tail", "writing"]
 
 Keep = Literal["never", "on_failure", "always"]
 KEEP: tuple[Keep, ...] = ("never", "on_failure", "always")
@@ -31,9 +31,10 @@ def scratch(root: str | None, name: str, keep: Keep) -> Iterator[Path]:
     >>> there, folder.exists()
     (True, False)
     """
-    if root is not None:
-        os.makedirs(root, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=root)).resolve()
+    with writing(root or tempfile.gettempdir()):
+        if root is not None:
+            os.makedirs(root, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=root)).resolve()
     kept = keep == "always"
     try:
         yield folder
@@ -52,6 +53,28 @@ def scratch(root: str | None, name: str, keep: Keep) -> Iterator[Path]:
                 shorten(folder / stream, _KEPT_BYTES)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def writing(folder: str | Path) -> Iterator[None]:
+    """Say of what cannot be written that it is no simulation's fault.
+
+    Raises:
+        ScratchError: naming the directory and what the system says.
+
+    >>> with writing("/data"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+        ...
+    quincunx.errors.ScratchError: got '/data', which cannot be written to ([Errno 28] No space left on device); expected ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ScratchError(
+            f"got '{folder}', which cannot be written to ({error}); expected a directory with room for the files of "
+            "simulations; make room, or name another as `scratch` or `cache`"
+        ) from error
 
 
 def shorten(path: Path, size: int) -> None:

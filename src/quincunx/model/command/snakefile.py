@@ -17,7 +17,7 @@ from quincunx.model.command.output import Output
 from quincunx.model.command.parameter_file import ONE, Point
 from quincunx.model.command.placeholder import placeholders, render
 from quincunx.model.command.process import Limits, run_process
-from quincunx.model.command.scratch import KEEP, Keep, scratch, tail
+from quincunx.model.command.scratch import KEEP, Keep, scratch, tail, writing
 from quincunx.model.design import design_at
 from quincunx.model.outcome import Observables
 from quincunx.model.prior import Prior
@@ -122,10 +122,11 @@ class Workflow:
 
     def _run(self, points: Sequence[Point], folder: Path) -> str:
         """Run Snakemake for a batch, and return what it said of jobs that failed, or nothing."""
-        (folder / "parameters").mkdir()
-        for i, point in enumerate(points):
-            (folder / "parameters" / f"{i}.json").write_text(ONE["json"](point))
-        (folder / _CONFIG).write_text(json.dumps({**self.config, "count": len(points)}))
+        with writing(folder):
+            (folder / "parameters").mkdir()
+            for i, point in enumerate(points):
+                (folder / "parameters" / f"{i}.json").write_text(ONE["json"](point), encoding="utf-8")
+            (folder / _CONFIG).write_text(json.dumps({**self.config, "count": len(points)}), encoding="utf-8")
         targets = [
             render(output.path, {"i": str(i)}, "outputs")
             for i in range(len(points))

@@ -13,7 +13,7 @@ from quincunx.model.command.environment import seen
 from quincunx.model.command.parameter_file import ONE, TABLES, Point
 from quincunx.model.command.placeholder import columns, render
 from quincunx.model.command.process import run_process
-from quincunx.model.command.scratch import tail
+from quincunx.model.command.scratch import tail, writing
 
 __all__ = ["carry_out"]
 
@@ -59,9 +59,10 @@ def _bring(path: Path, folder: Path, place: str, copied: bool) -> Path:
     """Where the program sees a file: as it is, or in a container a copy of it."""
     if not copied:
         return path
-    copy = folder / place / path.name
-    copy.parent.mkdir(parents=True)
-    shutil.copy(path, copy)
+    with writing(folder):
+        copy = folder / place / path.name
+        copy.parent.mkdir(parents=True)
+        shutil.copy(path, copy)
     return INSIDE / place / path.name
 
 
@@ -73,9 +74,10 @@ def _write_inputs(command: Command, points: Sequence[Point], values: Mapping[str
             text = TABLES[file.format](points)
         else:
             text = ONE[file.format](points[0])
-        path = folder / file.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        with writing(folder):
+            path = folder / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
 
 
 def _as_variables(prefix: str, point: Point) -> dict[str, str]:

@@ -22,7 +22,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataFileError(f"got '{path}', which is not a file; expected a declaration in TOML; check the path")
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataFileError(f"'{path}' is not TOML ({error}); expected a command's fields; mend that line") from error
 
