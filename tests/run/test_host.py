@@ -12,6 +12,7 @@ from quincunx.errors import FailureWarning, QuincunxWarning
 from quincunx.model import Prior, simulator, wrap
 from quincunx.run import host, pool, simulate
 from quincunx.run.pool import address_of
+from quincunx.run.status import LOST
 
 PRIOR = Prior(mu=dist.Normal(0.0, 1.0))
 
@@ -55,7 +56,7 @@ def test_a_simulation_that_kills_its_process_is_found_and_the_others_kept(eager_
     theta["mu"][17] = 2.5
     with pytest.warns(FailureWarning, match="process"):
         sims = simulate(deadly, key=0, theta=theta, workers=2)
-    assert list(np.flatnonzero(sims.failed)) == [17]
+    assert list(np.flatnonzero(sims.failed)) == [17] and sims.status[17] == LOST
     theta["mu"][17] = 0.0
     np.testing.assert_array_equal(
         np.delete(sims.x, 17, 0), np.delete(simulate(deadly, key=0, theta=theta, workers=0).x, 17, 0)

@@ -16,17 +16,19 @@ from quincunx.model.command.snakefile import Workflow
 
 PRIOR = qx.Prior(beta=dist.Uniform(0.0, 1.0))
 
+GENERATE = """
+import json, random, sys
+given = json.load(open(sys.argv[1]))
+if given["theta"]["beta"] > 0.9:
+    sys.exit("beta is too large")
+print(given["theta"]["beta"], random.Random(given["seed"]).random(), sys.argv[2])
+"""
+
 SNAKEFILE = """
 rule generate:
     input: "parameters/{i}.json"
     output: "events/{i}.txt"
-    run:
-        import json, random
-        given = json.load(open(input[0]))
-        if given["theta"]["beta"] > 0.9:
-            raise ValueError("beta is too large")
-        rng = random.Random(given["seed"])
-        open(output[0], "w").write(f"{given['theta']['beta']} {rng.random()} {config['count']}")
+    shell: "PYTHON GENERATE {input} {config[count]} > {output}"
 
 rule features:
     input: "events/{i}.txt"
@@ -42,7 +44,8 @@ needs_snakemake = pytest.mark.skipif(
 @pytest.fixture
 def snakefile(tmp_path):
     path = tmp_path / "Snakefile"
-    path.write_text(SNAKEFILE)
+    (tmp_path / "generate.py").write_text(GENERATE)
+    path.write_text(SNAKEFILE.replace("PYTHON", sys.executable).replace("GENERATE", str(tmp_path / "generate.py")))
     return path
 
 
@@ -126,7 +129,7 @@ def test_it_is_simulated_like_any_other(snakefile):
         PRIOR, snakefile, outputs={"x": qx.Output("results/{i}.json", select=("0", "1"))}, config={"scale": 10}
     )
     with pytest.warns(qx.errors.FailureWarning, match="high beta"):
-        sims = qx.simulate(simulator, 60, key=0, workers=0)
+        sims = qx.simulate(simulator, 30, key=0, workers=0)
     np.testing.assert_array_equal(sims.status == 3, sims.theta["beta"] > 0.9)
     good = sims.valid()
     np.testing.assert_allclose(good.x[:, 0], good.theta["beta"], rtol=1e-6)

@@ -104,7 +104,7 @@ class Output:
         parts = list(raw) if several else [raw]
         if rows is None and self.reader == "regex":
             parts = [part[0] if len(part) == 1 else part for part in parts]
-        return np.stack(parts, axis=0 if rows is None else 1) if several else parts[0]
+        return np.stack(parts, axis=0 if rows is None else 1) if several else np.asarray(parts[0])
 
     def find(self, folder: Path) -> Path:
         """The one file that is meant.
