@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import quincunx as qx
-from quincunx.errors import CommandNotFound, UsageError
+from quincunx.errors import CommandNotFound, SimulationFailed, UsageError
 from quincunx.model.command import stage
 from quincunx.model.command.declaration import Command
 from quincunx.model.command.parameter_file import Point
@@ -77,6 +77,16 @@ def test_paths_are_those_inside_and_files_are_brought_in(tmp_path, monkeypatch):
     assert (scratch / "code/run/run.sh").is_file() and (scratch / "upstream/events/run.sh").is_file()
     # The engine limits memory itself: its containers are not our processes.
     assert seen["limits"].memory is None
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(125, "lost"), (137, "oom"), (3, "failed")])
+def test_the_engines_own_exit_codes(code, outcome, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(stage, "run_process", lambda argv, **options: Ended("failed", code, 0.0))
+    command = Command(["sir"], {"x": "x.json"}, container=qx.Container("podman", IMAGE), memory=10**9)
+    with pytest.raises(SimulationFailed) as caught:
+        stage.carry_out(command, [Point({}, None, 7)], {}, tmp_path)
+    assert caught.value.outcome == outcome
 
 
 def answers(engine):

@@ -62,6 +62,17 @@ def test_toml_says_the_same_as_python(toml):
     assert qx.command(PRIOR, toml).name == "sir"
 
 
+def test_a_declaration_cannot_be_changed(toml):
+    declared = Command.from_toml(toml)
+    for change in (
+        lambda: setattr(declared, "name", "x"),
+        lambda: declared.variables.update(A="1"),
+        lambda: declared.outputs.clear(),
+    ):
+        with pytest.raises((AttributeError, TypeError)):
+            change()
+
+
 def test_a_declaration_saves_and_loads(toml, tmp_path):
     declared = Command.from_toml(toml)
     qx.save(declared, tmp_path / "sir.qx")

@@ -138,7 +138,7 @@ def test_shapes(tmp_path):
     (tmp_path / "r.json").write_text("[1, 2, 3]")
     np.testing.assert_array_equal(Output("r.json", shape=[3]).read(tmp_path), [1, 2, 3])
     refused(Output("r.json", shape=(2,)), tmp_path, r"shape \(3,\); expected \(2,\)")
-    np.testing.assert_array_equal(Output("r.json", shape=(1,)).read(tmp_path, 3), [1, 2, 3])
+    np.testing.assert_array_equal(Output("r.json", shape=(1,)).read(tmp_path, 3), [[1], [2], [3]])
     refused(Output("r.json"), tmp_path, "first axis of 4", rows=4)
 
 

@@ -248,6 +248,7 @@ def test_a_batch_runs_only_what_the_cache_has_not(batch, tmp_path):
     assert marks.read_text().split() == ["5", "3"]
 
 
+@pytest.mark.filterwarnings("ignore::quincunx.errors.ConstantColumnWarning")
 def test_one_bad_row_costs_its_batch_nothing(batch):
     theta = {"beta": np.array([0.1, 0.2, 0.97, 0.3, 0.4], np.float32)}
     with pytest.warns(qx.errors.FailureWarning, match="1 bad output"):

@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 import pytest
 
 import quincunx as qx
-from quincunx.errors import AllSimulationsFailed, FailureWarning, SimulationFailed, UnknownPlaceholder
+from quincunx.errors import AllSimulationsFailed, CommandNotFound, FailureWarning, SimulationFailed, UnknownPlaceholder
 from quincunx.model.command.memory import can_measure
 from quincunx.run import host, status
 
@@ -107,10 +107,25 @@ def test_a_single_call_raises_what_went_wrong():
     assert caught.value.outcome == "failed"
 
 
+@pytest.mark.filterwarnings("ignore::quincunx.errors.ConstantColumnWarning")
 def test_a_setting_that_is_asked_for_and_not_given_is_refused():
     with pytest.raises(UnknownPlaceholder, match=r"design\.dose"):
         qx.simulate(by_hand("echo {a} {design.dose}"), 4, key=0)
     assert len(qx.simulate(by_hand("echo {a}; echo {design.dose}"), 4, key=0, design={"dose": 2.0}, workers=0)) == 4
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_program_that_goes_missing_ends_the_run_by_name(workers, tmp_path, monkeypatch):
+    """It is no simulation's failure, wherever it is noticed."""
+    monkeypatch.setattr(host, "_WORTH_A_POOL_SECONDS", 0.0)
+    program = tmp_path / "program"
+    program.write_text(
+        f"#!/bin/sh\necho $1; echo $2\necho >> {tmp_path}/runs\n[ $(wc -l < {tmp_path}/runs) -lt 8 ] || rm $0\n"
+    )
+    program.chmod(0o755)
+    sim = qx.command(PRIOR, argv=[str(program), "{a}", "{seed}"], outputs={"x": TEXT})
+    with pytest.raises(CommandNotFound, match="program"):
+        qx.simulate(sim, 40, key=0, workers=workers)
 
 
 def test_statuses_come_back_from_worker_processes(monkeypatch):

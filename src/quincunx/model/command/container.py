@@ -87,6 +87,21 @@ class Container:
         box = ["--rm", "--init", "--network", "none", "--name", name, *owner, *mount]
         return [self.engine, "run", *box, *limits, *settings, self.image, *inner]
 
+    def explain(self, code: int, memory: int | None) -> tuple[str, str] | None:
+        """What an exit code says of the engine rather than of the program inside: how it went, and in words.
+
+        >>> box = Container("docker", "lab/sir@sha256:" + "0" * 64)
+        >>> box.explain(137, 10**9), box.explain(125, None)[0], box.explain(3, None)
+        (('oom', 'killed in a container limited to 1000 MB'), 'lost', None)
+        """
+        if self.engine == "apptainer":
+            return None
+        if code == 125:
+            return "lost", f"{self.engine} could not run the container (exit code 125)"
+        if code == 137 and memory is not None:
+            return "oom", f"killed in a container limited to {memory / 1e6:g} MB"
+        return None
+
     def kill_argv(self, name: str) -> list[str] | None:
         """What ends the container, which outlives its client; None where it ends with the process group.
 

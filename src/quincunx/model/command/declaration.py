@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -104,7 +105,7 @@ class Command:
             "folder": str(folder),
         }
         for name, value in changed.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
         self._check_limits()
         self._check_formats()
         for template, where in self.templates():

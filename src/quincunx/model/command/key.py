@@ -37,7 +37,7 @@ def key_of(command: Command, point: Point, *, upstream: str | None = None, last:
         "name": command.name,
         "version": command.version,
         "argv": [Path(command.argv[0]).name, *command.argv[1:]],
-        "variables": command.variables,
+        "variables": dict(command.variables),
         "prefix": command.prefix,
         "inputs": {
             name: [file.path, file.format, None if file.template is None else _sha256(file.template.encode())]

@@ -149,6 +149,8 @@ class Output:
                 "bad_output", f"'{self.path}' holds shape {array.shape}; expected a first axis of {rows}, one row each"
             )
         one = array.shape if rows is None else array.shape[1:]
-        if self.shape is not None and one != self.shape and not (self.shape == (1,) and one == ()):
+        if self.shape == (1,) and one == ():
+            return array[..., None]
+        if self.shape is not None and one != self.shape:
             raise SimulationFailed("bad_output", f"'{self.path}' holds shape {one}; expected {self.shape} as declared")
         return array

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -90,7 +91,7 @@ class Workflow:
             "inherit": tuple(self.inherit),
         }
         for name, value in changed.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
 
     def __call__(self, theta: Mapping[str, Any], *, rngs: Sequence[np.random.Generator], design: Any = None) -> Any:
         """Outcomes along a first axis.
@@ -163,7 +164,7 @@ class Workflow:
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         spec = {each.name: getattr(self, each.name) for each in fields(self)}
         outputs = {name: output.to_spec() for name, output in self.outputs.items()}
-        return {**spec, "outputs": outputs, "inherit": list(self.inherit)}, {}
+        return {**spec, "outputs": outputs, "config": dict(self.config), "inherit": list(self.inherit)}, {}
 
     @classmethod
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Workflow":

@@ -52,7 +52,10 @@ def carry_out(command: Command, points: Sequence[Point], upstream: Mapping[str, 
     limits = command.limits
     ended = run_process(argv, folder=folder, variables=variables, limits=limits, after_kill=after_kill)
     if ended.outcome != "ok":
-        raise SimulationFailed(ended.outcome, ended.said(limits), tail(folder / "stderr"))
+        by_engine = ended.outcome == "failed" and command.container is not None
+        explained = command.container.explain(ended.code, command.memory) if by_engine else None
+        outcome, detail = explained or (ended.outcome, ended.said(limits))
+        raise SimulationFailed(outcome, detail, tail(folder / "stderr"))
 
 
 def _bring(path: Path, folder: Path, place: str, copied: bool) -> Path:
