@@ -136,6 +136,10 @@ def test_a_command_that_is_not_there_is_refused_before_anything_is_run(tmp_path)
     (tmp_path / "sir").write_text("#!/bin/sh\n")
     with pytest.raises(CommandNotFound, match="make it executable"):
         qx.command(PRIOR, argv=["./sir", *ARGV[1:]], outputs=X, folder=str(tmp_path))
+    with pytest.raises(CommandNotFound, match="make it executable"):
+        qx.command(PRIOR, argv=["{code.sir}", *ARGV[1:]], outputs=X, code=["sir"], folder=str(tmp_path))
+    (tmp_path / "sir").chmod(0o755)
+    qx.command(PRIOR, argv=["{code.sir}", *ARGV[1:]], outputs=X, code=["sir"], folder=str(tmp_path))
     with pytest.raises(CommandNotFound, match=r"the code 'sim' of 'sh'"):
         qx.command(PRIOR, argv=["sh", "{code.sim}", *ARGV[1:]], outputs=X, code=["sim.sh"], folder=str(tmp_path))
 

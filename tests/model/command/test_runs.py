@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import tomllib
 
 import numpy as np
 import numpyro.distributions as dist
@@ -50,7 +51,6 @@ def test_parameter_files(format, tmp_path):
     if format == "json":
         assert json.loads(text)["theta"] == {"beta": 0.1, "v": [1.0, 2.5]} and json.loads(text)["design"] == {"dose": 2}
     elif format == "toml":
-        tomllib = pytest.importorskip("tomllib")
         assert tomllib.loads(text)["theta"] == {"beta": 0.1, "v": [1.0, 2.5]}
     else:
         assert text.splitlines()[:3] == ["beta 0.1", "v 1.0 2.5", "design.dose 2"]
@@ -320,8 +320,10 @@ def test_a_stage_that_leaves_nothing_is_named(stages):
 
 
 def test_relative_programs_start_at_their_folder(tmp_path):
-    program = tmp_path / "answer"
+    folder = tmp_path / "a {brace}"
+    folder.mkdir()
+    program = folder / "answer"
     program.write_text("#!/bin/sh\necho 42 $1\n")
     program.chmod(0o755)
-    command = Command([f".{os.sep}answer", "{beta}"], {"x": TEXT}, folder=str(tmp_path))
-    assert once(command)[0] == 42
+    for first, code in ((f".{os.sep}answer", []), ("{code.answer}", ["answer"])):
+        assert once(Command([first, "{beta}"], {"x": TEXT}, folder=str(folder), code=code))[0] == 42

@@ -139,7 +139,7 @@ class Command:
 
     def files(self) -> tuple[str, ...]:
         """Placeholders for the paths of files."""
-        fixed = [name for name, output in self.outputs.items() if not any(sign in output.path for sign in "*?[")]
+        fixed = [name for name, output in self.outputs.items() if output.fixed]
         groups = {"input": self.inputs, "output": fixed, "code": self.code}
         return tuple(f"{group}.{name}" for group, names in groups.items() for name in names)
 
@@ -173,7 +173,7 @@ class Command:
                 )
 
     def program(self) -> str:
-        """The program to start, as an absolute path; in a container, as it is called there.
+        """The program to start, as an absolute path; for a container, argv's first word.
 
         Raises:
             CommandNotFound: if it is not there, or cannot be executed.
@@ -187,16 +187,18 @@ class Command:
                     "installed; install it, or use another of docker, podman and apptainer"
                 )
             return first
-        if first.startswith("{"):
-            return first
-        looked = str(Path(str(self.folder)) / first) if os.sep in first else first
+        given = self.code.get(first.removeprefix("{code.").removesuffix("}"))  # type: ignore[union-attr]
+        if first.startswith("{code.") and given is not None:
+            looked = given
+        else:
+            looked = str(Path(str(self.folder)) / first) if os.sep in first else first
         found = shutil.which(looked)
         if found is None:
             hint = (
                 "make it executable" if Path(looked).is_file() else "install or build it, or correct its name in argv"
             )
             raise CommandNotFound(
-                f"got the command '{first}', which is not {'at ' + looked if os.sep in first else 'on the PATH'}; "
+                f"got the command '{first}', which is not {'at ' + looked if os.sep in looked else 'on the PATH'}; "
                 f"expected an executable program; {hint}"
             )
         return os.path.abspath(found)

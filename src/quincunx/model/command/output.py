@@ -91,6 +91,11 @@ class Output:
             )
         return cls(**fields)
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the path is known beforehand, being no pattern."""
+        return not glob.has_magic(self.path)
+
     def to_spec(self) -> dict[str, Any]:
         """As plain data: what an outcome depends on."""
         select = list(self.select) if isinstance(self.select, tuple) else self.select
@@ -112,7 +117,7 @@ class Output:
         Raises:
             SimulationFailed: bad_output, if there is none or there are several, naming what there is.
         """
-        found = sorted(folder.glob(self.path)) if glob.has_magic(self.path) else [folder / self.path]
+        found = [folder / self.path] if self.fixed else sorted(folder.glob(self.path))
         found = [path for path in found if path.is_file()]
         if len(found) == 1:
             return found[0]

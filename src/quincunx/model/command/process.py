@@ -77,8 +77,9 @@ def run_process(
     began = time.monotonic()
     with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
         try:
+            tie = _tied_to_parent()
             process = subprocess.Popen(
-                [*_tied_to_parent(), *argv],
+                [*tie, *argv],
                 cwd=folder,
                 env=dict(variables),
                 stdin=subprocess.DEVNULL,
@@ -89,10 +90,7 @@ def run_process(
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EACCES, errno.ENOEXEC):
                 raise SimulationFailed("lost", f"'{argv[0]}' could not be started ({error})") from error
-            raise CommandNotFound(
-                f"got '{argv[0]}', which cannot be started ({error}); expected a program or a script with a #! line; "
-                "mend it, or name its interpreter first in argv"
-            ) from error
+            raise _no_program(argv[0], error) from error
     stopped: Literal["timeout", "oom"] | None = None
     peak = 0
     with _killed_with_us(process.pid):
@@ -113,12 +111,24 @@ def run_process(
             if after_kill is not None and stopped is not None:
                 after_kill()
     seconds = time.monotonic() - began
+    if tie and code in (126, 127):
+        with open(folder / "stderr", "rb") as err:
+            said = err.readline().decode(errors="replace").strip()
+        if said.startswith("setpriv:"):
+            raise _no_program(argv[0], said)
     if stopped is not None:
         return Ended(stopped, abs(code), seconds)
     if code < 0:
         nearly = limits.memory is not None and code == -signal.SIGKILL and peak > _NEARLY * limits.memory
         return Ended("oom" if nearly else "signal", -code, seconds)
     return Ended("ok" if code == 0 else "failed", code, seconds)
+
+
+def _no_program(program: str, said: object) -> CommandNotFound:
+    return CommandNotFound(
+        f"got '{program}', which cannot be started ({said}); expected a program or a script with a #! line; mend it, or "
+        "name its interpreter first in argv"
+    )
 
 
 def _next_look(began: float, limits: Limits) -> float | int | None:

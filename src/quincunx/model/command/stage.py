@@ -37,9 +37,12 @@ def carry_out(command: Command, points: Sequence[Point], upstream: Mapping[str, 
                 _bring(Path(path), folder, f"{group}/{name}", command.container is not None)
             )
     _write_inputs(command, points, values, folder)
-    for output in command.outputs.values():
-        (folder / output.path).parent.mkdir(parents=True, exist_ok=True)
-    argv = [render(part, values, f"argv of '{command.name}'") for part in (command.program(), *command.argv[1:])]
+    with writing(folder):
+        for output in command.outputs.values():
+            if output.fixed:
+                (folder / output.path).parent.mkdir(parents=True, exist_ok=True)
+    rendered = [render(part, values, f"argv of '{command.name}'") for part in command.argv]
+    argv = [rendered[0] if command.container is not None else command.program(), *rendered[1:]]
     own = {name: render(text, values, f"the environment variable {name}") for name, text in command.variables.items()}
     if command.prefix is not None:
         own |= _as_variables(command.prefix, points[0])
