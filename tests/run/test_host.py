@@ -34,6 +34,17 @@ def deadly(theta, *, rng):
     return theta["mu"] + rng.normal(size=2)
 
 
+@simulator(PRIOR)
+def killed_twice(theta, *, rng):
+    """Its process is ended at one parameter, once in the pool and once alone, and then no more."""
+    mark = os.environ["QUINCUNX_TEST_MARK"]
+    if theta["mu"] > 1.9 and (not os.path.exists(mark) or os.path.getsize(mark) < 2):
+        with open(mark, "a") as stream:
+            stream.write("x")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return theta["mu"] + rng.normal(size=2)
+
+
 @pytest.fixture
 def eager_pool(monkeypatch):
     """Any run is worth a pool."""
@@ -61,6 +72,14 @@ def test_a_simulation_that_kills_its_process_is_found_and_the_others_kept(eager_
     np.testing.assert_array_equal(
         np.delete(sims.x, 17, 0), np.delete(simulate(deadly, key=0, theta=theta, workers=0).x, 17, 0)
     )
+
+
+def test_a_worker_killed_by_somebody_else_costs_no_simulation(eager_pool, monkeypatch, tmp_path):
+    monkeypatch.setenv("QUINCUNX_TEST_MARK", str(tmp_path / "mark"))
+    theta = {"mu": np.zeros(24)}
+    theta["mu"][17] = 2.5
+    sims = simulate(killed_twice, key=0, theta=theta, workers=2)
+    assert (tmp_path / "mark").read_text() == "xx" and not sims.failed.any()
 
 
 def test_workers_that_cannot_start_leave_the_work_to_this_process(eager_pool, monkeypatch):

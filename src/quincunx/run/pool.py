@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -141,8 +142,12 @@ def run_pool(address: Address | Description, caller: Caller, tasks: list[Task], 
 
 
 def _run_suspects(address: Address | Description, caller: Caller, tasks: list[Task]) -> Iterator[Piece]:
-    """Run tasks by one worker at a time, which notes where it is: a simulation that ends its process is a failed one."""
+    """Run tasks by one worker at a time, which notes where it is: a simulation that ends its process twice is lost.
+
+    Somebody else may have ended it the first time, and the same seed once more favours no outcome.
+    """
     waiting = list(reversed(tasks))
+    deaths: Counter[int] = Counter()
     while waiting:
         with _pool(address, 1) as (submit, marker):
             try:
@@ -165,15 +170,16 @@ def _run_suspects(address: Address | Description, caller: Caller, tasks: list[Ta
             return
         task = waiting.pop()
         n = task.rows.stop - task.rows.start
-        if n == 1:
-            yield dead(task)
-        elif at == IDLE:
+        if n > 1 and at == IDLE:
             # A batch runs as a whole: which of its rows it was is found by halving.
             waiting += [part_of(task, n // 2, n), part_of(task, 0, n // 2)]
-        else:
-            row = at - task.rows.start
-            yield dead(part_of(task, row, row + 1))
-            waiting += [part_of(task, *ends) for ends in ((row + 1, n), (0, row)) if ends[0] < ends[1]]
+            continue
+        row = 0 if n == 1 else at - task.rows.start
+        deaths[task.rows.start + row] += 1
+        ends = [(row + 1, n), (row, row + 1), (0, row)]
+        if deaths[task.rows.start + row] > 1:
+            yield dead(part_of(task, *ends.pop(1)))
+        waiting += [part_of(task, *each) for each in ends if each[0] < each[1]]
 
 
 @contextlib.contextmanager
