@@ -16,10 +16,16 @@ from .infer import NRE as NRE
 from .infer import Posterior as Posterior
 from .infer import Ratio as Ratio
 from .infer import refine as refine
+from .model import Command as Command
+from .model import Container as Container
+from .model import Input as Input
+from .model import Output as Output
 from .model import Prior as Prior
 from .model import Simulator as Simulator
+from .model import command as command
 from .model import probe as probe
 from .model import simulator as simulator
+from .model import snakemake as snakemake
 from .model import wrap as wrap
 from .run import Simulations as Simulations
 from .run import read_observation as read_observation

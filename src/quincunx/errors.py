@@ -4,11 +4,15 @@ Each message says what was got, what was expected and what to do about it. Nothi
 the command line can catch these classes without loading JAX.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 __all__ = [
     "AllSimulationsFailed",
     "BatchAxisError",
     "CalibrationWarning",
     "ChecksumMismatch",
+    "CommandNotFound",
     "ConstantColumnWarning",
     "CorruptFile",
     "DataFileError",
@@ -35,14 +39,18 @@ __all__ = [
     "SamplerWarning",
     "SchemaTooNew",
     "SchemaTooOld",
+    "ScratchError",
     "SecondCoordinator",
     "ShapeMismatch",
+    "SimulationFailed",
     "SimulatorChanged",
     "SimulatorError",
+    "SomeFailed",
     "TooFewSimulations",
     "TruncatedFile",
     "UnknownKind",
     "UnknownMethod",
+    "UnknownPlaceholder",
     "UnknownProblem",
     "UnknownRun",
     "UnsafeFile",
@@ -87,6 +95,53 @@ class AllSimulationsFailed(QuincunxError):
 
 class SimulatorError(QuincunxError):
     """A simulator that cannot be called, or that raises wherever it is called."""
+
+
+class CommandNotFound(QuincunxError):
+    """A program, a file of code or a container engine that is not there, found out before anything is run."""
+
+
+class ScratchError(QuincunxError):
+    """A directory for the files of simulations that cannot be written to: read-only, or on a full disk."""
+
+
+class UnknownPlaceholder(QuincunxError):
+    """A placeholder in a template which stands for nothing, or a brace that is not one."""
+
+
+class SimulationFailed(QuincunxError):
+    """One simulation that ended without an outcome, which is data: it is kept, counted and never tried with a new seed.
+
+    `outcome` is one of failed, signal, timeout, oom, bad_output, lost and cancelled; `stderr` the end of what it said.
+
+    >>> error = SimulationFailed("failed", "exit code 3", "singular matrix")
+    >>> error.outcome, str(error)
+    ('failed', 'failed: exit code 3; it said: singular matrix')
+    """
+
+    def __init__(self, outcome: str, detail: str, stderr: str = ""):
+        super().__init__(outcome, detail, stderr)
+        self.outcome, self.detail, self.stderr = outcome, detail, stderr
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.detail}" + (f"; it said: {self.stderr}" if self.stderr else "")
+
+
+class SomeFailed(QuincunxError):
+    """A batch in which some simulations failed: `x` holds the outcomes of all, NaN where `failures`, by row, has one, or
+    is None where none has an outcome.
+
+    >>> error = SomeFailed([[1.0], [float("nan")]], {1: SimulationFailed("timeout", "no result within 5 s")})
+    >>> str(error)
+    '1 of a batch failed; the first: timeout: no result within 5 s'
+    """
+
+    def __init__(self, x: Any, failures: Mapping[int, SimulationFailed]):
+        super().__init__(x, failures)
+        self.x, self.failures = x, failures
+
+    def __str__(self) -> str:
+        return f"{len(self.failures)} of a batch failed; the first: {next(iter(self.failures.values()))}"
 
 
 class TooFewSimulations(QuincunxError):

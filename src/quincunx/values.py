@@ -27,6 +27,9 @@ SCHEMA = 1
 
 _HOMES = {
     "calibration": "quincunx.learn.calibrate",
+    "command": "quincunx.model.command.declaration",
+    "command_batch": "quincunx.model.command.runs",
+    "commands": "quincunx.model.command.runs",
     "conditional_posterior": "quincunx.infer.conditional",
     "direct_estimator": "quincunx.infer.direct",
     "direct_posterior": "quincunx.infer.direct",
@@ -41,6 +44,7 @@ _HOMES = {
     "repair": "quincunx.check.conformal",
     "report": "quincunx.check.report",
     "scale": "quincunx.learn.scale",
+    "snakemake": "quincunx.model.command.snakefile",
     "simulations": "quincunx.run.simulations",
     "surrogate": "quincunx.learn.surrogate",
 }

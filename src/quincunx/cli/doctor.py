@@ -18,6 +18,10 @@ _REQUIREMENT = re.compile(
 )
 
 
+_EXTRAS = ("bench", "hdf5", "msprime", "pandas", "parquet", "postgresql", "snakemake", "zarr")
+"""Extras that give something to a user."""
+
+
 def doctor(json: Json = False) -> None:
     """Say what is installed and how fast this machine is."""
     findings = examine()
@@ -60,7 +64,7 @@ def _packages() -> list[dict[str, Any]]:
         if match is None or match[1] == "quincunx":
             continue
         name, needed, extra = match[1], match[2], match[3]
-        if extra not in (None, "bench", "pandas", "parquet", "postgresql", "zarr"):
+        if extra not in (None, *_EXTRAS):
             continue
         try:
             found = metadata.version(name)

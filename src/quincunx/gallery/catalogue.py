@@ -140,6 +140,9 @@ _ENTRIES = (
     ),
     Entry("stochastic_sir", "The same, boy by boy", 2, 14, "none", "0.1 s", "BMJ 1978;1:587", "stochastic_sir"),
     Entry("final_size", "Final size of an outbreak", 2, 1, "posterior", "0.1 s", "Ball 1986", "final_size"),
+    Entry(
+        "coalescent", "Family tree, from its mutations", 1, 1, "posterior", "0.1 s", "Tavaré et al. 1997", "coalescent"
+    ),
 )
 
 _BY_NAME = {entry.name: entry for entry in _ENTRIES}

@@ -62,7 +62,10 @@ class NLE(Method):
             density = {"kind": self.density} if self.density == "mixed" else self.density
             if self.density_of_cells:
                 kept, whole = prepared.scales["x"].kept, whole_columns(prepared.rows.x)
-                density = {**density, "columns": describe_columns(x, whole if kept is None else whole[np.asarray(kept)])}
+                density = {
+                    **density,
+                    "columns": describe_columns(x, whole if kept is None else whole[np.asarray(kept)]),
+                }
             spec = conditional_spec(density, dim=x.shape[1], condition_dim=condition.shape[1], embedding=None)
             return NegativeLogDensity(), "negative_log_density", spec, {"y": x, "c": condition}, "vector", ()
 

@@ -73,7 +73,9 @@ class Scale(eqx.Module):
         """
         there = columns if self.kept is None else columns[np.asarray(self.kept)]
         neutral = dict(zip(_ARRAYS, (_LINEAR, 0.0, 1.0, 0.0, 1.0), strict=True))
-        changed = (jnp.where(there, neutral[name], getattr(self, name)).astype(getattr(self, name).dtype) for name in _ARRAYS)
+        changed = (
+            jnp.where(there, neutral[name], getattr(self, name)).astype(getattr(self, name).dtype) for name in _ARRAYS
+        )
         return Scale(*changed, self.kept)
 
     @classmethod

@@ -1,6 +1,12 @@
 """What a scientist writes: named priors, and simulators."""
 
 # Imported here and now: a function and its module share a name, and whichever is set last on the package wins.
+from quincunx.model.command import Command as Command
+from quincunx.model.command import Container as Container
+from quincunx.model.command import Input as Input
+from quincunx.model.command import Output as Output
+from quincunx.model.command import command as command
+from quincunx.model.command import snakemake as snakemake
 from quincunx.model.outcome import Outcome as Outcome
 from quincunx.model.outcome import flatten_outcome as flatten_outcome
 from quincunx.model.prior import Prior as Prior
@@ -9,4 +15,18 @@ from quincunx.model.simulator import Simulator as Simulator
 from quincunx.model.simulator import simulator as simulator
 from quincunx.model.simulator import wrap as wrap
 
-__all__ = ["Outcome", "Prior", "Simulator", "flatten_outcome", "probe", "simulator", "wrap"]
+__all__ = [
+    "Command",
+    "Container",
+    "Input",
+    "Outcome",
+    "Output",
+    "Prior",
+    "Simulator",
+    "command",
+    "flatten_outcome",
+    "probe",
+    "simulator",
+    "snakemake",
+    "wrap",
+]

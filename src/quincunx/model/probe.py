@@ -20,7 +20,9 @@ from quincunx.errors import (
     PromotionWarning,
     QuincunxError,
     QuincunxWarning,
+    SimulationFailed,
     SimulatorError,
+    SomeFailed,
 )
 from quincunx.model.caller import rng_from_key
 from quincunx.model.outcome import Outcome, flatten_outcome
@@ -240,13 +242,18 @@ def _try(simulator: Simulator, key: PRNGKeyArray, design: Mapping[str, Any] | No
         tick = time.monotonic()
         try:
             raw = call()
+        except (SimulationFailed, SomeFailed) as error:
+            said.append(str(error))
+            if _out_of_patience(started, attempt):
+                break
+            continue
         except QuincunxError:
             raise
         except _MISTAKES as error:
             raise _refusal(simulator, error) from error
         except (Exception, SystemExit) as error:
             said.append(said_by(error))
-            if time.monotonic() - started > _PATIENCE_SECONDS and attempt >= 4:
+            if _out_of_patience(started, attempt):
                 break
             continue
         cost = time.monotonic() - tick
@@ -256,10 +263,14 @@ def _try(simulator: Simulator, key: PRNGKeyArray, design: Mapping[str, Any] | No
             _check_repeats(simulator, x, call)
         return Look(simulator.describe(one), None, tuple(_notes(simulator, raw)))
     raise AllSimulationsFailed(
-        f"simulator '{simulator.name}' raised in all of {len(said)} trials "
+        f"simulator '{simulator.name}' failed in all of {len(said)} trials "
         f"({'; '.join(dict.fromkeys(said[:3]))}); expected "
         "at least one outcome; call it once at a known parameter, and check the prior's range"
     )
+
+
+def _out_of_patience(started: float, attempt: int) -> bool:
+    return time.monotonic() - started > _PATIENCE_SECONDS and attempt >= 4
 
 
 def _check_repeats(simulator: Simulator, x: Any, call: Any) -> None:
@@ -304,6 +315,8 @@ def _check_batch_axis(simulator: Simulator, key: PRNGKeyArray, design: Mapping[s
     try:
         everything = run(forward)
         backwards, alone = run(forward[::-1])[::-1], run(forward[:few])
+    except (SimulationFailed, SomeFailed):
+        return
     except QuincunxError:
         raise
     except Exception as error:

@@ -9,12 +9,12 @@ import numpy as np
 
 from quincunx.model.outcome import Outcome
 from quincunx.run.engine import Piece, Plan
+from quincunx.run.pace import Pace
 from quincunx.run.pool import address_of, run_pool
 from quincunx.run.tasks import Task, run_task
 
 __all__ = ["run_host"]
 
-_PIECE_SECONDS = 0.5
 _WORTH_A_POOL_SECONDS = 4.0
 
 
@@ -38,18 +38,21 @@ def run_host(
         settings = None if design is None else {name: value[rows] for name, value in design.items()}
         return Task(rows, some, settings, seed, round, plan.start, plan.events, outcome)
 
-    done, piece = 0, 1
-    seconds_each = float("inf")
-    while done < plan.n and (done < 3 or workers == 0 or seconds_each * (plan.n - done) < _WORTH_A_POOL_SECONDS):
-        last = min(done + piece, plan.n)
+    done, pace = 0, Pace(plan.simulator.batched)
+
+    def here() -> bool:
+        cheap = pace.seconds_each * (plan.n - done) < _WORTH_A_POOL_SECONDS
+        return done < 3 or workers == 0 or cheap or (pace.batched and pace.growing)
+
+    while done < plan.n and here():
+        last = min(done + pace.size, plan.n)
         tick = time.monotonic()
         yield run_task(plan.simulator.caller, task(done, last))
-        # The least seen: first calls pay for imports and caches.
-        seconds_each = min(seconds_each, (time.monotonic() - tick) / (last - done))
-        piece = max(1, min(4 * piece, int(_PIECE_SECONDS / max(seconds_each, 1e-7)), 65_536))
+        pace = pace.after(last - done, time.monotonic() - tick)
         done = last
     if done == plan.n:
         return
+    piece = pace.size
     address = address_of(plan.simulator)
     count = os.cpu_count() or 1 if workers is None else workers
     if address is None or count < 2:

@@ -3,11 +3,13 @@
 import contextlib
 import importlib
 import importlib.util
+import json
 import multiprocessing
 import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,8 +21,9 @@ from quincunx.model.caller import Caller
 from quincunx.model.simulator import Simulator
 from quincunx.run.engine import Piece
 from quincunx.run.tasks import IDLE, Task, dead, part_of, run_task
+from quincunx.values import Value, pack, unpack
 
-__all__ = ["Address", "address_of", "run_pool"]
+__all__ = ["Address", "Description", "address_of", "run_pool"]
 
 _IN_FLIGHT = 3
 _NOT_STARTED = -2
@@ -36,8 +39,21 @@ class Address:
     name: str
 
 
-def address_of(simulator: Simulator) -> Address | None:
-    """Where a worker process finds this simulator, or None if it cannot: a lambda, a local function, a notebook's, a
+@dataclass(frozen=True)
+class Description:
+    """A function that is a value, such as a command: all that it is, as JSON, and what it is called."""
+
+    text: str
+    name: str
+
+    @property
+    def module(self) -> str:
+        """What it is called in messages, in the place of a module."""
+        return self.name
+
+
+def address_of(simulator: Simulator) -> Address | Description | None:
+    """How a worker process comes by this simulator, or None if it cannot: a lambda, a local function, a notebook's, a
     script's.
 
     >>> import numpyro.distributions as dist
@@ -46,6 +62,9 @@ def address_of(simulator: Simulator) -> Address | None:
     True
     """
     function = simulator.function
+    if isinstance(function, Value) and not isinstance(function, type):
+        packed, arrays = pack(function, "")
+        return None if arrays else Description(json.dumps(packed), simulator.name)
     module, qualname = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     # A script's own functions would make each worker run the script again.
     if (
@@ -68,7 +87,7 @@ _caller: Caller | None = None
 _marker: Any = None
 
 
-def _start(address: Address, marker: Any) -> None:
+def _start(address: Address | Description, marker: Any) -> None:
     """Prepare a worker process: Ctrl-C is the parent's business, and the simulator is imported once."""
     global _caller, _marker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -76,7 +95,9 @@ def _start(address: Address, marker: Any) -> None:
     marker.value = IDLE
 
 
-def _resolve(address: Address) -> Caller:
+def _resolve(address: Address | Description) -> Caller:
+    if isinstance(address, Description):
+        return Caller.of(unpack(json.loads(address.text), {}, ""), address.name)
     try:
         module = importlib.import_module(address.module)
     except ModuleNotFoundError:
@@ -99,7 +120,7 @@ def _work(task: Task) -> Piece:
     return run_task(_caller, task, mark=lambda row: setattr(_marker, "value", row))
 
 
-def run_pool(address: Address, caller: Caller, tasks: list[Task], workers: int) -> Iterator[Piece]:
+def run_pool(address: Address | Description, caller: Caller, tasks: list[Task], workers: int) -> Iterator[Piece]:
     """Every task once; when a worker dies, what was under way is run by one worker, and the rest goes on as before."""
     waiting = list(reversed(tasks))
     while waiting:
@@ -120,9 +141,13 @@ def run_pool(address: Address, caller: Caller, tasks: list[Task], workers: int) 
         yield from _run_suspects(address, caller, suspects)
 
 
-def _run_suspects(address: Address, caller: Caller, tasks: list[Task]) -> Iterator[Piece]:
-    """Run tasks by one worker at a time, which notes where it is: a simulation that ends its process is a failed one."""
+def _run_suspects(address: Address | Description, caller: Caller, tasks: list[Task]) -> Iterator[Piece]:
+    """Run tasks by one worker at a time, which notes where it is: a simulation that ends its process twice is lost.
+
+    Somebody else may have ended it the first time, and the same seed once more favours no outcome.
+    """
     waiting = list(reversed(tasks))
+    deaths: Counter[int] = Counter()
     while waiting:
         with _pool(address, 1) as (submit, marker):
             try:
@@ -145,19 +170,20 @@ def _run_suspects(address: Address, caller: Caller, tasks: list[Task]) -> Iterat
             return
         task = waiting.pop()
         n = task.rows.stop - task.rows.start
-        if n == 1:
-            yield dead(task)
-        elif at == IDLE:
+        if n > 1 and at == IDLE:
             # A batch runs as a whole: which of its rows it was is found by halving.
             waiting += [part_of(task, n // 2, n), part_of(task, 0, n // 2)]
-        else:
-            row = at - task.rows.start
-            yield dead(part_of(task, row, row + 1))
-            waiting += [part_of(task, *ends) for ends in ((row + 1, n), (0, row)) if ends[0] < ends[1]]
+            continue
+        row = 0 if n == 1 else at - task.rows.start
+        deaths[task.rows.start + row] += 1
+        ends = [(row + 1, n), (row, row + 1), (0, row)]
+        if deaths[task.rows.start + row] > 1:
+            yield dead(part_of(task, *ends.pop(1)))
+        waiting += [part_of(task, *each) for each in ends if each[0] < each[1]]
 
 
 @contextlib.contextmanager
-def _pool(address: Address, workers: int) -> Iterator[tuple[Callable[[Task], Future], Any]]:
+def _pool(address: Address | Description, workers: int) -> Iterator[tuple[Callable[[Task], Future], Any]]:
     context = multiprocessing.get_context("spawn")
     marker = context.Value("q", _NOT_STARTED, lock=False)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(address, marker))

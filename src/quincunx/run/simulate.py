@@ -28,6 +28,7 @@ from quincunx.run.engine import Piece, Plan, draw_rows, run_jax
 from quincunx.run.host import run_host
 from quincunx.run.keys import round_key, run_seed
 from quincunx.run.simulations import Simulations
+from quincunx.run.status import counted
 from quincunx.values import as_key
 
 __all__ = ["simulate"]
@@ -228,7 +229,6 @@ def _tell_failures(sims: Simulations) -> None:
     bad = int(sims.failed.sum())
     if not bad:
         return
-    raised = int((sims.status == 2).sum())
     table = sims.failures()
     worst = max(table, key=lambda column: abs(table[column]["above"] - 0.5), default=None)
     linked = ""
@@ -238,8 +238,8 @@ def _tell_failures(sims: Simulations) -> None:
         linked = f", mostly at {side} {worst} ({medians})"
     first = f"; the first said: {next(iter(sims.messages.values()))}" if sims.messages else ""
     warnings.warn(
-        f"{bad} of {len(sims)} simulations ({100 * bad / len(sims):.3g} %) failed ({raised} raised, "
-        f"{bad - raised} not finite){linked}"
+        f"{bad} of {len(sims)} simulations ({100 * bad / len(sims):.3g} %) failed "
+        f"({counted(sims.status)}){linked}"
         f"{first}; they are kept and marked in `status`; see `failures()`",
         FailureWarning,
         stacklevel=3,

@@ -21,12 +21,10 @@ from quincunx.errors import (
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.prior import Prior, check_names, columns_of
 from quincunx.run.files import group_of, read_npz, write_npz
+from quincunx.run.status import NON_FINITE, OK, RAISED, counted
 from quincunx.values import pack, register, unpack
 
 __all__ = ["NON_FINITE", "OK", "RAISED", "Simulations"]
-
-OK, NON_FINITE, RAISED = 0, 1, 2
-"""What `status` says of a simulation: a finite outcome, NaN or infinity in it, or an exception instead of one."""
 
 Named = Mapping[str, Shaped[np.ndarray, "..."]]
 
@@ -34,11 +32,12 @@ Named = Mapping[str, Shaped[np.ndarray, "..."]]
 @register("simulations")
 @dataclass(frozen=True, eq=False, repr=False)
 class Simulations:
-    """N simulations: `theta` by name (N, ...), `x` (N, ...) or a dict of such, and how each went in `status`.
+    """N simulations: `theta` by name (N, ...), `x` (N, ...) or a dict of such, and how each went in `status` (see
+    `quincunx.run.status` for its codes).
 
     With `events`, `x` is (N, k, ...): k independent outcomes for each theta. `index` numbers the simulations within
     their run, so that any one can be run again from its key. `design` holds the settings with a leading axis of N.
-    `gold` and `latents` hold what some simulators tell about their inside. `messages` maps rows that raised to what
+    `gold` and `latents` hold what some simulators tell about their inside. `messages` maps rows that failed to what
     they said (the first thousand). `stopped` is "interrupted" when Ctrl-C ended the run early.
 
     Raises:
@@ -342,11 +341,8 @@ class Simulations:
         for group in ("design", "gold", "latents"):
             if getattr(self, group) is not None:
                 rows.append((group, ", ".join(getattr(self, group))))
-        raised = int((self.status == RAISED).sum())
         if self.failed.any():
-            rows.append(
-                ("failed", f"{int(self.failed.sum())}: {raised} raised, {int(self.failed.sum()) - raised} not finite")
-            )
+            rows.append(("failed", f"{int(self.failed.sum())}: {counted(self.status)}"))
         if self.stopped:
             rows.append(("stopped", self.stopped))
         return rows

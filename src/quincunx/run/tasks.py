@@ -1,4 +1,4 @@
-"""A task of a plain simulator: some rows, run one after the other, with exceptions and NaN kept as data."""
+"""A task of a plain simulator: some rows, run one after the other, with exceptions, failures and NaN kept as data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,16 +6,26 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from quincunx.errors import BatchAxisError, NameMismatch, ShapeMismatch
+from quincunx.errors import (
+    BatchAxisError,
+    CommandNotFound,
+    NameMismatch,
+    ScratchError,
+    SimulationFailed,
+    SomeFailed,
+    UnknownPlaceholder,
+)
 from quincunx.model.caller import Caller
 from quincunx.model.design import design_at
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.probe import said_by
 from quincunx.run.engine import Piece
 from quincunx.run.keys import host_rng
-from quincunx.run.simulations import NON_FINITE, OK, RAISED
+from quincunx.run.status import LOST, NON_FINITE, OK, code_of
 
 __all__ = ["IDLE", "Task", "dead", "part_of", "run_task"]
+
+_NO_FAULT_OF_ANY_ROW = (BatchAxisError, CommandNotFound, NameMismatch, ScratchError, UnknownPlaceholder)
 
 IDLE = -1
 """What a marker says when it is at no single row."""
@@ -42,22 +52,30 @@ def run_task(caller: Caller, task: Task, *, mark: Callable[[int], None] = lambda
     flat = np.full((n * k, task.outcome.dim), np.nan, np.float32)
     status = np.zeros(n, np.uint8)
     messages: dict[int, str] = {}
+
+    def note(row: int, error: BaseException) -> None:
+        status[row] = code_of(error)
+        messages[task.rows.start + row] = str(error) if isinstance(error, SimulationFailed) else said_by(error)
+
     batches = [np.arange(n * k)] if caller.batched else [np.array([i]) for i in range(n * k)]
     while batches:
         which = batches.pop()
         mark(task.rows.start + int(which[0]) // k if len(which) == 1 else IDLE)
         try:
             flat[which] = _run_some(caller, task, which, k)
-        except (BatchAxisError, NameMismatch):
+        except _NO_FAULT_OF_ANY_ROW:
             raise
+        except SomeFailed as some:
+            if some.x is not None:
+                flat[which] = flatten_outcome(some.x, 1)
+            for place, failure in some.failures.items():
+                note(int(which[place]) // k, failure)
         except (Exception, SystemExit) as error:
             if len(which) > 1:
                 # One bad row must not cost its neighbours their outcomes.
                 batches += [np.array([i]) for i in which]
                 continue
-            row = int(which[0]) // k
-            status[row] = RAISED
-            messages[task.rows.start + row] = said_by(error)
+            note(int(which[0]) // k, error)
     finite = np.isfinite(flat).reshape(n, -1).all(axis=1)
     status[(status == OK) & ~finite] = NON_FINITE
     shaped = flat if task.events is None else flat.reshape(n, k, -1)
@@ -89,7 +107,7 @@ def _run_some(caller: Caller, task: Task, which: np.ndarray, k: int) -> np.ndarr
         flat = flatten_outcome(x, 0)[None]
     expected = task.outcome.shapes if task.outcome.keyed else task.outcome.shape_list[0]
     if got != expected:
-        raise ShapeMismatch(f"returned shape {got}; expected {expected} as from the first simulation")
+        raise SimulationFailed("bad_output", f"returned shape {got}; expected {expected} as from the first simulation")
     return np.asarray(flat)
 
 
@@ -113,4 +131,4 @@ def dead(task: Task) -> Piece:
     k = () if task.events is None else (task.events,)
     x = task.outcome.unflatten(np.full((1, *k, task.outcome.dim), np.nan, np.float32))
     said = {task.rows.start: "the simulation ended its whole process (a crash in compiled code, or out of memory)"}
-    return Piece(task.rows, x, np.full(1, RAISED, np.uint8), said)
+    return Piece(task.rows, x, np.full(1, LOST, np.uint8), said)

@@ -12,8 +12,26 @@ from quincunx.learn.flows import describe_columns
 from quincunx.learn.flows.mixed import _log_cell
 from quincunx.learn.functionals import NegativeLogDensity
 
-COUNTS = {"log": True, "offset": 1.0, "low": 0.0, "high": 40.0, "open_low": True, "open_high": False, "shift": 1.5, "spread": 0.8}
-BIT = {"log": False, "offset": 1.0, "low": 0.0, "high": 1.0, "open_low": True, "open_high": True, "shift": 0.5, "spread": 0.5}
+COUNTS = {
+    "log": True,
+    "offset": 1.0,
+    "low": 0.0,
+    "high": 40.0,
+    "open_low": True,
+    "open_high": False,
+    "shift": 1.5,
+    "spread": 0.8,
+}
+BIT = {
+    "log": False,
+    "offset": 1.0,
+    "low": 0.0,
+    "high": 1.0,
+    "open_low": True,
+    "open_high": True,
+    "shift": 0.5,
+    "spread": 0.5,
+}
 
 
 def shaken(columns):
@@ -42,8 +60,12 @@ def test_cells_are_those_of_double_precision():
     bound = 4e-7 * (1 + np.abs(a)) ** 2 / np.minimum(b - a, 1) + 1e-5
     assert np.all(np.abs(got - expected) < bound)
     open_ = ~closed
-    np.testing.assert_allclose(_log_cell(low, high, open_, closed), stats.norm.logcdf(np.asarray(high, float)), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(_log_cell(low, high, closed, open_), stats.norm.logsf(np.asarray(low, float)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        _log_cell(low, high, open_, closed), stats.norm.logcdf(np.asarray(high, float)), rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        _log_cell(low, high, closed, open_), stats.norm.logsf(np.asarray(low, float)), rtol=1e-4, atol=1e-6
+    )
     assert np.all(_log_cell(low, high, open_, open_) == 0)
 
 
@@ -55,7 +77,9 @@ def test_probabilities_sum_to_one_and_draws_follow_them():
     p = np.exp(np.asarray(jax.jit(jax.vmap(lambda y: model.log_prob(y, condition)))(cells), np.float64))
     assert p.sum() == pytest.approx(1.0, abs=1e-3)
     n = 4000
-    draws = np.asarray(jax.jit(jax.vmap(lambda k: model.sample(condition, key=k)))(jax.random.split(jax.random.key(2), n)))
+    draws = np.asarray(
+        jax.jit(jax.vmap(lambda k: model.sample(condition, key=k)))(jax.random.split(jax.random.key(2), n))
+    )
     assert np.all(draws == np.round(draws)) and draws.min() >= 0 and draws[:, 1].max() == 1
     seen = np.bincount((2 * draws[:, 0] + draws[:, 1]).astype(int), minlength=len(cells))
     common = n * p > 5
@@ -65,7 +89,9 @@ def test_probabilities_sum_to_one_and_draws_follow_them():
 
 def test_gradients_are_finite_wherever_an_outcome_lies():
     model = shaken([COUNTS, BIT, None])
-    gradient = jax.jit(jax.vmap(lambda y: jax.tree.leaves(eqx.filter_grad(lambda m: m.log_prob(y, jnp.ones(1)))(model))))
+    gradient = jax.jit(
+        jax.vmap(lambda y: jax.tree.leaves(eqx.filter_grad(lambda m: m.log_prob(y, jnp.ones(1)))(model)))
+    )
     rows = jnp.array([[0.0, 0, 0], [0, 1, 50.0], [40, 1, -3.0], [1e6, 0, 0.0], [1.0, 5.0, 1e4]])
     for leaf in gradient(rows):
         assert np.isfinite(leaf).all()

@@ -74,7 +74,10 @@ class MixedDensity(eqx.Module):
         whole = self.columns.whole[:, None]
 
         def log_mass(to_normal, log_slope):
-            ends = (jnp.where(whole, to_normal(self.columns.seen(edge)), side) for edge, side in ((y - 0.5, -1.0), (y + 0.5, 1.0)))
+            ends = (
+                jnp.where(whole, to_normal(self.columns.seen(edge)), side)
+                for edge, side in ((y - 0.5, -1.0), (y + 0.5, 1.0))
+            )
             cell = _log_cell(*ends, *(end[:, None] for end in self.columns.open_at(y)))
             return jnp.where(whole, cell, norm.logpdf(to_normal(self.columns.seen(y))) + log_slope)
 
@@ -153,7 +156,10 @@ def _log_cell(
     bounded = ~(open_low | open_high)
     narrow = bounded & (top - bottom < _NARROW)
     # a narrow cell is its width times the density at its middle, and the next term of that series; the difference would cancel
-    middle, width = jnp.where(narrow, 0.5 * (bottom + top), 0.0), jnp.where(narrow, jnp.maximum(top - bottom, 1e-30), 1.0)
+    middle, width = (
+        jnp.where(narrow, 0.5 * (bottom + top), 0.0),
+        jnp.where(narrow, jnp.maximum(top - bottom, 1e-30), 1.0),
+    )
     by_density = norm.logpdf(middle) + jnp.log(width) + width**2 * (middle**2 - 1) / 24
     wide = bounded & ~narrow
     log_top = log_ndtr(jnp.where(wide, top, 1.0))
