@@ -34,7 +34,8 @@ class Auto(Method):
     constant of the prior; no other posterior than the exact one has a larger one. A posterior density gives it directly;
     a likelihood's evidence is estimated by importance sampling from the best posterior density and the prior, the true theta among
     the draws, which makes the estimate err on the low side. Without `candidates` they are a nearly linear and a mixture NPE, a spline-flow NPE, and,
-    for outcomes of at most 30 numbers, a nearly linear and a flexible Gaussian NLE (a mixed one where some are whole); of a longer x the columns that say nothing about
+    for outcomes of at most 30 numbers, a nearly linear and a flexible Gaussian NLE (a mixed one where some are whole);
+    of a longer x the columns that say nothing about
     theta are dropped first.
 
     The scores of all candidates are in the notes of the estimator that is returned.
