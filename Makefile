@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # One thread to a process: the cores go to the test workers. The tests of the command line start processes that inherit this.
 ONE_THREAD := OMP_NUM_THREADS=1 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
+# Tests, their workers and the processes they start share what they compile.
+CACHE := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.venv/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
+
 .PHONY: help demo test lint pytest slow bench docs clean
 
 help:  ## say what can be made
@@ -24,7 +27,7 @@ lint: $(VENV)/.dev  ## style, types and the floors of the house
 	$(BIN)/mypy
 
 pytest: $(VENV)/.dev  ## tests and doctests
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	$(ONE_THREAD) $(CACHE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 slow: $(VENV)/.dev  ## the long tests
 	$(ONE_THREAD) $(BIN)/python -m pytest -m slow

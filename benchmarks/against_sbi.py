@@ -1,9 +1,10 @@
 """Ours against the `sbi` package: the same simulations, one thread each, both C2STs, both CPU times, the ratio and the limit.
 
-    python benchmarks/against_sbi.py [--tasks two_moons,slcp,gaussian_linear] [--method npe] [--peer-method npe]
-                                     [--budget 10000] [--observations 1] [--seed 0] [--venv build/sbi]
+    python benchmarks/against_sbi.py [--tasks two_moons,slcp,gaussian_linear] [--budget 10000] [--observations 1] [--seed 0]
+                                     [--venv build/sbi]
 
-Each half trains in a process of its own with its package's defaults. CPU seconds are those of training, compilation included.
+Each half trains in a process of its own: ours with the method and options named in OURS, the peer's with the same kind of method (posterior or
+likelihood) and its package's defaults. CPU seconds are those of training, compilation included.
 The limit: the peer's CPU is at least five times ours, at a C2ST no worse than the peer's by more than 0.01.
 """
 
@@ -25,6 +26,13 @@ PRIORS = {
     "gaussian_linear_uniform": {"kind": "box", "low": [-1.0] * 10, "high": [1.0] * 10},
     "gaussian_mixture": {"kind": "box", "low": [-10.0] * 2, "high": [10.0] * 2},
 }
+OURS = {
+    "two_moons": ("npe", "members=1"),
+    "slcp": ("nle", "density=gaussian"),
+    "gaussian_linear": ("npe", "density=linear"),
+    "gaussian_linear_uniform": ("nle", "density=linear"),
+    "gaussian_mixture": ("npe", "density=mixture", "members=3"),
+}
 RATIO_LIMIT = 5.0
 TIE = 0.01  # the benchmark's own C2ST repeats to about this
 
@@ -40,11 +48,13 @@ def environment(path: Path) -> Path:
     return python
 
 
-def ours(task: str, method: str, budget: int, observations: str, seed: int) -> dict:
+def ours(task: str, budget: int, observations: str, seed: int) -> dict:
     """Our half: what `quincunx bench sbibm --json` prints."""
+    method, *options = OURS[task]
     arguments = ["--task", task, "--method", method, "--budget", budget, "--observations", observations, "--seed", seed]
     done = subprocess.run(
-        [sys.executable, "-m", "quincunx.cli", "bench", "sbibm", *map(str, arguments), "--json"],
+        [sys.executable, "-m", "quincunx.cli", "bench", "sbibm", *map(str, arguments), "--json"]
+        + [part for option in options for part in ("--set", option)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -88,8 +98,6 @@ def main() -> int:
     """Print the table; fail when a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", default="two_moons,slcp,gaussian_linear")
-    parser.add_argument("--method", default="npe")
-    parser.add_argument("--peer-method", default="npe", choices=["npe", "nle", "nre"])
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument("--observations", default="1")
     parser.add_argument("--seed", type=int, default=0)
@@ -102,18 +110,18 @@ def main() -> int:
 
     numbers = list(parse_observations(chosen.observations))
     python = environment(chosen.venv)
-    head = ("task", "ours C2ST", "CPU s", "sbi C2ST", "CPU s", "ratio", "limit", "")
-    print("{:<24}{:>10}{:>8}{:>10}{:>8}{:>8}{:>7}  {}".format(*head), flush=True)
+    head = ("task, method", "ours C2ST", "CPU s", "sbi C2ST", "CPU s", "ratio", "limit", "")
+    print("{:<34}{:>10}{:>8}{:>10}{:>8}{:>8}{:>7}  {}".format(*head), flush=True)
     broken = False
     for task in chosen.tasks.split(","):
-        mine = ours(task, chosen.method, chosen.budget, chosen.observations, chosen.seed)
+        mine = ours(task, chosen.budget, chosen.observations, chosen.seed)
         with tempfile.TemporaryDirectory() as folder:
-            peer = theirs(python, task, chosen.peer_method, chosen.budget, numbers, chosen.seed, Path(folder))
+            peer = theirs(python, task, OURS[task][0], chosen.budget, numbers, chosen.seed, Path(folder))
         ratio = peer["training"] / mine["cpu_seconds"]["train"]
         good = ratio >= RATIO_LIMIT and mine["c2st_mean"] <= peer["c2st"] + TIE
         broken |= not good
         row = (
-            task,
+            f"{task}, {' '.join(OURS[task])}",
             mine["c2st_mean"],
             mine["cpu_seconds"]["train"],
             peer["c2st"],
@@ -122,7 +130,7 @@ def main() -> int:
             RATIO_LIMIT,
         )
         print(
-            "{:<24}{:>10.3f}{:>8.1f}{:>10.3f}{:>8.1f}{:>8.1f}{:>7.1f}  {}".format(*row, "ok" if good else "BROKEN"),
+            "{:<34}{:>10.3f}{:>8.1f}{:>10.3f}{:>8.1f}{:>8.1f}{:>7.1f}  {}".format(*row, "ok" if good else "BROKEN"),
             flush=True,
         )
     return int(broken)

@@ -127,9 +127,10 @@ def test_doctor_finds_this_installation_sound():
 def test_bench_measures_a_method():
     done = quincunx(
         "bench", "sbibm", "--task", "two_moons", "--method", "npe", "--budget", 300, "--observations", "1",
-        "--set", "density=gaussian", "--set", "epochs=3", "--json",
+        "--set", "density=gaussian", "--set", "epochs=3", "--draws", 500, "--json",
     )  # fmt: skip
     found = done.json
+    assert found["draws"] == 500
     assert found["task"] == "two_moons" and found["method"] == "npe" and found["epochs"] == 3
     assert 0.5 < found["c2st_mean"] <= 1.0 and found["c2st_standard_error"] is None
     assert found["cpu_seconds"]["train"] > 0 and len(found["cpu_seconds"]["sample"]) == 1

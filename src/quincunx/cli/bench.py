@@ -28,6 +28,9 @@ def bench(
     observations: Annotated[
         str, typer.Option("--observations", help="Which of the ten: 1, 1-3, 1,4,7 or all.")
     ] = "1-3",
+    draws: Annotated[
+        int, typer.Option("--draws", min=100, help="Draws compared; the benchmark's own number unless given.")
+    ] = 10_000,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads for computing; set before JAX starts.")] = 1,
     seed: Seed = 0,
     json: Json = False,
@@ -45,7 +48,7 @@ def bench(
     found = []
     for name in names:
         with progress(f"{name}: training") as tell:
-            found.append(measure(name, chosen, budget, observations=numbers, seed=seed, progress=tell))
+            found.append(measure(name, chosen, budget, observations=numbers, seed=seed, draws=draws, progress=tell))
     if json:
         documents = [measurement.as_dict() for measurement in found]
         emit(documents[0] if len(documents) == 1 else {"measurements": documents})
