@@ -18,8 +18,8 @@ from quincunx.cli.progress import progress
 from quincunx.cli.source import Source
 from quincunx.errors import Interrupted, NoTruth
 from quincunx.infer import infer
-from quincunx.infer.rows import check_parameters
 from quincunx.infer.summary import Summary
+from quincunx.infer.verb import prior_for
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key, load
 
@@ -141,8 +141,7 @@ def _simulations(folder: RunFolder, source: Source, budget: int, seed: int, resu
 
 def train(source: Source, sims: Simulations, method: Any, seed: int, tell: Callable[[dict[str, Any]], None]) -> Any:
     """The estimator that the job would learn from these simulations with this seed."""
-    prior = source.simulator.prior
-    check_parameters(sims, prior)
+    prior = prior_for(source.simulator, sims)
     # The last of the three keys that `infer` makes of its own is the fit's.
     return method.fit(sims, prior, key=jax.random.split(_key(seed, _TRAIN), 3)[2], progress=tell)
 

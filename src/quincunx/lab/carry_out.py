@@ -2,13 +2,14 @@
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from quincunx._verb import make_callable
-from quincunx.errors import UsageError
+from quincunx.errors import FailureWarning, UsageError
 from quincunx.lab.book import Book, Lease, new_owner
 from quincunx.lab.failure_budget import FAILURE_BUDGET, keep_to_budget
 from quincunx.model.simulator import Simulator
@@ -89,9 +90,12 @@ def carry_out(
 
 def _run(book: Book, simulator: Simulator, held: Lease, design: Mapping[str, Any] | None, workers: int | None) -> None:
     try:
-        sims = simulate(
-            simulator, held.n, key=book.key, design=design, round=held.round, start=held.first, workers=workers
-        )
+        with warnings.catch_warnings():
+            # Failures are counted over the whole run, and told once.
+            warnings.simplefilter("ignore", FailureWarning)
+            sims = simulate(
+                simulator, held.n, key=book.key, design=design, round=held.round, start=held.first, workers=workers
+            )
         if sims.stopped is not None:
             raise KeyboardInterrupt
         book.complete(held, write_shard(sims, book.shard_folder, key=book.key, round=held.round))
