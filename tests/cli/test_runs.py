@@ -59,6 +59,10 @@ def test_a_run_holds_what_a_file_would(study, run):
         np.testing.assert_array_equal(book.simulations().x, whole.x)
         assert book.config["source"] == str(study / "study.py") and len(book.config["sha256"]) == 64
     np.testing.assert_array_equal(qx.load(study / "tail.qx").x, whole.x[200:])
+    assert quincunx("simulate", study / "study.py", "--out", study / "all.csv", "-n", 5).exit_code == 0
+    first, *rows = (study / "all.csv").read_text().splitlines()
+    assert first.split(",")[:3] == ["simulation", "level", "slope"] and len(rows) == 5
+    assert np.float32(rows[4].split(",")[1]) == whole.theta["level"][4]
 
 
 def test_status_tells_people_and_machines(run):
@@ -208,3 +212,12 @@ def test_interrupted_and_gone_on_with_ends_where_no_interruption_would_have(tmp_
         sims = book.simulations()
     assert quincunx("simulate", tmp_path / "study.py", "--out", tmp_path / "whole.qx", "--workers", 0).exit_code == 0
     np.testing.assert_array_equal(sims.x, qx.load(tmp_path / "whole.qx").x)
+
+
+def test_doctor_looks_at_the_place_of_a_run(run, tmp_path):
+    site = quincunx("doctor", run, "--json").json["site"]
+    assert site["sound"] and site["lab book"].startswith("Book of run 'run'") and site["free disk"].split()[1] == "GB"
+    assert "lab book" in quincunx("doctor", tmp_path / "not" / "there").out
+    unreachable = quincunx("doctor", "postgresql://nobody@127.0.0.1:1/lab", "--json")
+    assert unreachable.exit_code == 1
+    assert unreachable.json["site"]["lab book"].split(":")[0] in ("LedgerUnreachable", "MissingExtra")

@@ -25,7 +25,7 @@ def carry(
     Raises:
         Interrupted: after either, with the command that goes on. TooManyFailures: as ``quincunx.lab.carry_out``.
     """
-    from quincunx.lab import carry_out
+    from quincunx.lab.carry_out import carry_out
 
     again = resume_with(run, name)
     try:

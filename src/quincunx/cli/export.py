@@ -30,7 +30,7 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a run for other tools, or a study for other schedulers.
+    """Write a run or a study for other tools.
 
     zarr, parquet, npz: its simulations. arviz: simulations and posterior as a DataTree in a Zarr store. snakemake, reana, yadage: the
     whole study as a workflow whose steps are commands of this program.

@@ -18,9 +18,9 @@ def init(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a study.py to begin from: a simulator, an observation, a method and a budget, with comments.
+    """Write a study.py to begin from.
 
-    It runs as it stands.
+    A simulator, an observation, a method and a budget, with comments; it runs as it stands.
     """
     path = folder / "study.py"
     if path.exists():

@@ -22,9 +22,10 @@ def resume(
     name: RunName = None,
     json: Json = False,
 ) -> None:
-    """Go on with a run: what is missing of its simulations, then its answer.
+    """Go on with a run, up to its answer.
 
-    What is done is not done again. The answer is learned if the study has an experiment, and kept in the run with a report.
+    What is missing of its simulations comes first; what is done is not done again. The
+    answer is learned if the study has an experiment, and kept in the run with a report.
     """
     from quincunx.cli.carrying import carry
     from quincunx.cli.handle import opened, source_of
@@ -65,7 +66,8 @@ def _answer(book: Any, study: Any, run: str, name: str | None, *, as_text: bool)
     from quincunx.cli.carrying import resume_with
     from quincunx.cli.progress import progress
     from quincunx.errors import Interrupted
-    from quincunx.lab import answer, from_run, write_report
+    from quincunx.lab import from_run, write_report
+    from quincunx.lab.answer import answer
 
     try:
         with progress("training") as tell:

@@ -20,7 +20,7 @@ def simulate(
     ] = None,
     out: Annotated[
         str,
-        typer.Option("--out", help="A file (.qx, or .npz for any NumPy), or a run: a folder, or a database's URL."),
+        typer.Option("--out", help="A file (.qx, .npz, .csv), or a run: a folder, or a database's URL."),
     ] = "simulations.qx",
     seed: Annotated[int | None, typer.Option("--seed", help="Every random number follows from it.")] = None,
     start: Annotated[int, typer.Option("--start", min=0, help="Number of the first simulation, for a file.")] = 0,
@@ -72,11 +72,15 @@ def simulate(
 
 def _into_file(found: Any, out: Path, n: int, key: int, start: int, workers: int | None, json: bool) -> None:
     from quincunx.cli.progress import progress
+    from quincunx.cli.table import write_table
     from quincunx.run import simulate as run
 
     with progress("simulating") as tell:
         sims = run(found.simulator, n, key=key, start=start, workers=workers, progress=tell)
-    sims.save(out)
+    if out.suffix == ".csv":
+        write_table(sims, out)
+    else:
+        sims.save(out)
     failed = int((sims.status != 0).sum())
     if json:
         emit({"file": str(out), "simulations": len(sims), "failed": failed, "parameters": list(sims.names)})

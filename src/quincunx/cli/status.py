@@ -18,9 +18,10 @@ def status(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say how a run stands: what is done, who works on it, what failed.
+    """Say how a run stands.
 
-    Also how fast it goes, what recovery has mended, and the last events. Nothing is written, so it may be asked at any time.
+    What is done, who works on it, what failed, how fast it goes, what recovery has mended, and the last events. Nothing is written, so
+    it may be asked at any time.
     """
     from quincunx.cli.handle import opened
     from quincunx.lab import standing
