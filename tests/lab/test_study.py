@@ -1,12 +1,16 @@
 """Studies, how they are carried out into a book, and the answer that is kept there."""
 
+import json
 import threading
 
 import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
+from typer.testing import CliRunner
 
 import quincunx as qx
+from quincunx.cli.main import app
+from quincunx.cli.source import read_source
 from quincunx.errors import (
     DataFileError,
     QuincunxError,
@@ -18,7 +22,7 @@ from quincunx.errors import (
 from quincunx.lab import answer, begin_book, carry_out, keep_to_budget, open_book, standing
 from quincunx.learn import FitSettings
 
-from .conftest import PRIOR, SIMULATOR
+from .conftest import PRIOR, SIMULATOR, done
 
 METHOD = qx.NPE(density="gaussian", members=1, settings=FitSettings(epochs=3))
 
@@ -133,6 +137,16 @@ def test_standing_tells_who_works_and_what_was_mended(tmp_path):
     assert now.missing == 60 and now.to_dict()["missing"] == 60 and now.rate > 0
 
 
+def test_standing_is_told_alike_by_either_database(book):
+    held = book.lease("Ada", 60.0)
+    other = book.lease("Bob", 60.0)
+    book.complete(other, done(book, other, failed=(3,)))
+    now = standing(book)
+    assert (now.planned, now.done, now.failed, now.failed_by_status) == (100, 10, 1, {"not finite": 1})
+    assert [holder.owner for holder in now.holders] == [held.owner] and 0 < now.holders[0].seconds_left <= 60
+    assert now.batches == {"todo": 8, "leased": 1, "done": 1, "failed": 0}
+
+
 def test_the_answer_is_learned_once_and_has_its_shards_as_parents(tmp_path):
     with begin_book(tmp_path / "run", key=0) as book:
         carry_out(book, SIMULATOR, 300, batch=100, workers=0)
@@ -159,3 +173,36 @@ def test_what_it_prints_says_what_it_is():
         "npe, 5 simulations, key 0, an experiment to be asked"
     )
     assert repr(study(experiment="x.csv")).endswith("the observation in x.csv")
+
+
+def test_a_run_on_a_server_is_told_by_its_url_and_its_name(server, tmp_path):
+    def verb(*arguments):
+        ended = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert ended.exit_code == 0, ended.output
+        return json.loads(ended.stdout)
+
+    named = ("--run", "on-a-server", "--json")
+    made = verb("simulate", "two_moons", "-n", 60, "--out", server, "--folder", tmp_path / "files", *named)
+    assert made["simulations"] == 60
+    assert verb("status", server, *named)["batches"]["done"] == 20
+    assert verb("export", server, "npz", tmp_path / "sims.npz", *named)["format"] == "npz"
+    assert len(qx.Simulations.load(tmp_path / "sims.npz")) == 60
+
+
+def test_batches_that_failed_as_a_whole_are_tried_again_by_resume(tmp_path):
+    (tmp_path / "study.py").write_text(
+        "import numpyro.distributions as dist\nimport quincunx as qx\n"
+        "@qx.simulator(qx.Prior(a=dist.Normal(0.0, 1.0)))\n"
+        "def simulator(theta, *, rng):\n    return rng.normal(theta['a'], 1.0, 2)\n"
+    )
+    run = tmp_path / "run"
+    begun = CliRunner().invoke(
+        app, ["simulate", str(tmp_path / "study.py"), "-n", "40", "--out", str(run), "--workers", "0"]
+    )
+    assert begun.exit_code == 0, begun.output
+    with open_book(run) as book:
+        book.plan(60, size=20, simulator=read_source(str(tmp_path / "study.py")).simulator)
+        book.fail(book.lease("Ada", 60.0), "no licence")
+    ended = CliRunner().invoke(app, ["resume", str(run), "--workers", "0", "--json"])
+    assert ended.exit_code == 0 and json.loads(ended.stdout)["simulations"] == 60
+    assert "1 batch" in ended.stderr

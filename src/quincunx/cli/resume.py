@@ -37,6 +37,10 @@ def resume(
         found = source_of(book)
         study = study_of(found)
         before = standing(book)
+        if again := book.requeue():
+            say(
+                f"{again} batch{'es' if again > 1 else ''} that failed as a whole will be tried again, with the same seeds"
+            )
         n = max(budget or 0, before.planned, config.get("budget") or 0)
         if before.done < n:
             say(f"{before.done:,} of {n:,} simulations are there already")
