@@ -202,7 +202,8 @@ def test_interrupted_and_gone_on_with_ends_where_no_interruption_would_have(tmp_
         assert process.returncode == 4, err
         assert "quincunx resume run" in err
     state = quincunx("status", tmp_path / "run", "--json").json
-    assert 60 <= state["done"] < 300
+    # A kill may come between a shard and its report: then it is opening the run that adopts the shard.
+    assert (30 if how == "killed" else 60) <= state["done"] < 300
     if how != "killed":
         assert state["batches"]["leased"] == 0, "what was begun is finished or given back"
     done = quincunx("resume", tmp_path / "run", "--json", "--workers", 0)
@@ -212,6 +213,24 @@ def test_interrupted_and_gone_on_with_ends_where_no_interruption_would_have(tmp_
         sims = book.simulations()
     assert quincunx("simulate", tmp_path / "study.py", "--out", tmp_path / "whole.qx", "--workers", 0).exit_code == 0
     np.testing.assert_array_equal(sims.x, qx.load(tmp_path / "whole.qx").x)
+
+
+def test_training_that_is_interrupted_is_no_answer(tmp_path):
+    endless = "settings=FitSettings(epochs=1_000_000, patience=1_000_000)"
+    text = SIMULATOR + "\nfrom quincunx.learn import FitSettings\n"
+    text += (
+        f'study = qx.Study(line, [1.1, 1.4, 2.1, 2.4, 3.0], method=qx.NPE(density="gaussian", {endless}), budget=60)\n'
+    )
+    (tmp_path / "study.py").write_text(text)
+    assert quincunx("simulate", tmp_path / "study.py", "--out", tmp_path / "run").exit_code == 0
+    process = start(tmp_path, "resume", "run")
+    # off a terminal, progress is a line every ten seconds: the first of training says that it has begun
+    assert any(line.startswith("training: ") for line in process.stderr)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 4 and "quincunx resume run" in err
+    with open_book(tmp_path / "run", read_only=True) as book:
+        assert book.artefacts("posterior") == []
 
 
 def test_doctor_looks_at_the_place_of_a_run(run, tmp_path):

@@ -40,7 +40,7 @@ def carry(
                 failure_budget=failure_budget,
                 progress=tell,
             )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         raise Interrupted("stopped; every batch that was done is kept", resume=again) from None
     if came.dashboard:
         say(f"Dask's dashboard was at {came.dashboard}")

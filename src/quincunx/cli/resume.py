@@ -80,8 +80,10 @@ def _answer(book: Any, study: Any, run: str, name: str | None, *, as_text: bool)
         report = book.folder / "report.html"
         content = from_run(posterior, None, book.simulations(), run=drawn, title=f"{study.simulator.name}: {book.name}")
         write_report(report, content)
-    except KeyboardInterrupt:
-        raise Interrupted("stopped; all simulations are kept", resume=resume_with(run, name)) from None
+    except (KeyboardInterrupt, Interrupted):
+        raise Interrupted(
+            "stopped before the answer; all simulations are kept", resume=resume_with(run, name)
+        ) from None
     summary = posterior.summary(drawn)
     if as_text:
         typer.echo(repr(summary))

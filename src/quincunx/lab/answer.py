@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 
 from quincunx import values
 from quincunx._verb import make_callable
-from quincunx.errors import UsageError
+from quincunx.errors import Interrupted, UsageError
 from quincunx.infer import Posterior, infer, method_named
 from quincunx.lab.book import Book, fingerprint
 from quincunx.lab.report.provenance import fingerprint as hash_of
@@ -40,6 +40,7 @@ def answer(
         UsageError: if the study has no experiment. UnknownRun: if the run holds no simulations.
         DataFileError, NameMismatch, ShapeMismatch, NonFiniteObservation: if the observation cannot be read.
         AllSimulationsFailed, TooFewSimulations: if there is nothing to learn from.
+        Interrupted: if Ctrl-C ended the training; nothing is kept of it.
 
     >>> import tempfile, numpyro.distributions as dist, quincunx as qx
     >>> from quincunx.learn import FitSettings
@@ -77,6 +78,10 @@ def answer(
         key=jax.random.fold_in(book.key, _ANSWER) if key is None else key,
         progress=progress,
     )
+    surrogate = getattr(getattr(posterior, "estimator", None), "surrogate", None)
+    if getattr(surrogate, "stopped", None) == "interrupted":
+        # Kept, it would be taken for the answer ever after.
+        raise Interrupted("training was stopped before it was done; all simulations are kept")
     sha256 = book.artefact(posterior, POSTERIOR, parents=[shard.sha256 for shard in run.shards], facts=facts)
     return posterior, sha256
 

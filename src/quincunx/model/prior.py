@@ -270,7 +270,8 @@ class Prior(eqx.Module):
     def within(self, region: Region) -> "Prior":
         """The prior restricted to a region of unconstrained space, renormalised by the region's share of its mass.
 
-        `quincunx.restrict` makes one from simulations of which some have failed. Draws are drawn again until they are inside.
+        `quincunx.restrict` makes one from simulations of which some have failed. Draws are drawn again until they are inside; the maps to
+        and from unconstrained space stay those of the whole prior, and the density is minus infinity at what they lead outside.
 
         Raises:
             UnsupportedPrior: if it is restricted already.
