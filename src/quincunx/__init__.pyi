@@ -16,6 +16,8 @@ from .infer import NRE as NRE
 from .infer import Posterior as Posterior
 from .infer import Ratio as Ratio
 from .infer import refine as refine
+from .infer import restrict as restrict
+from .lab.study import Study as Study
 from .model import Command as Command
 from .model import Container as Container
 from .model import Input as Input

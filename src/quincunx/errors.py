@@ -47,6 +47,7 @@ __all__ = [
     "SimulatorError",
     "SomeFailed",
     "TooFewSimulations",
+    "TooManyFailures",
     "TruncatedFile",
     "UnknownKind",
     "UnknownMethod",
@@ -146,6 +147,10 @@ class SomeFailed(QuincunxError):
 
 class TooFewSimulations(QuincunxError):
     """Fewer simulations than anything can be learned from."""
+
+
+class TooManyFailures(QuincunxError):
+    """More failed simulations than a run allows; all of them are kept, and the run can be resumed."""
 
 
 class InvalidSimulations(QuincunxError):

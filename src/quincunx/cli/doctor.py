@@ -1,11 +1,11 @@
-"""``quincunx doctor``: is this installation sound, and how fast is this machine?"""
+"""``quincunx doctor``: is this installation sound, can runs be kept here, and how fast is this machine?"""
 
 import os
 import platform
 import re
 import sys
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,15 +22,31 @@ _EXTRAS = ("bench", "hdf5", "msprime", "pandas", "parquet", "postgresql", "snake
 """Extras that give something to a user."""
 
 
-def doctor(json: Json = False) -> None:
-    """Say what is installed and how fast this machine is."""
+def doctor(
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="Where runs are to be kept, or one: a folder or a database's URL.")
+    ] = ".",
+    json: Json = False,
+) -> None:
+    """Look at installation, place and machine.
+
+    What is installed, whether runs can be kept here, and how fast this machine is."""
+    from quincunx.cli.site import examine_site
+
     findings = examine()
+    # Without its requirements nothing else can be asked of it.
+    if findings["sound"]:
+        findings["site"] = examine_site(run)
+        findings["sound"] = findings["site"]["sound"]
     if json:
         emit(findings)
     else:
         tabulate(["package", "found", "needed", "state"], [list(row.values()) for row in findings["packages"]])
-        machine = {k: v for k, v in findings.items() if k not in ("packages", "sound")}
+        machine = {k: v for k, v in findings.items() if k not in ("packages", "sound", "site")}
         tabulate(["what", "value"], [[name, str(value)] for name, value in machine.items()])
+        if "site" in findings:
+            told = {name: value for name, value in findings["site"].items() if name != "sound"}
+            tabulate(["where runs are kept", ""], [[name, str(value)] for name, value in told.items()])
     if not findings["sound"]:
         raise typer.Exit(FAILED)
 

@@ -3,7 +3,7 @@
 Each step writes what it made before the next one begins, so that an interrupted run goes on where it stopped.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from quincunx.cli.source import Source
 from quincunx.errors import Interrupted, NoTruth
 from quincunx.infer import infer
 from quincunx.infer.summary import Summary
+from quincunx.infer.verb import prior_for
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key, load
 
@@ -51,16 +52,31 @@ def resumable(folder: RunFolder, resume: str) -> Iterator[None]:
 
 
 def run_job(
-    folder: RunFolder, source: Source, x_o: Any, *, method: Any, budget: int, draws: int, seed: int, resume: str
+    folder: RunFolder,
+    source: Source,
+    x_o: Any,
+    *,
+    method: Any,
+    budget: int,
+    draws: int,
+    seed: int,
+    resume: str,
+    sims: Simulations | None = None,
+    trained: Any = None,
 ) -> Answer:
     """Carry the job out, or what is left of it, inside its directory.
+
+    With ``sims`` nothing is simulated, with ``trained``, an estimator, nothing is trained.
 
     Raises:
         Interrupted: by Ctrl-C; what is done is saved, and ``resume`` is the command that goes on.
     """
     write_json(folder.observation, by_name(source.simulator, x_o))
-    sims = _simulations(folder, source, budget, seed, resume)
-    posterior = _posterior(folder, source, x_o, sims, method, seed, resume)
+    if sims is None:
+        sims = _simulations(folder, source, budget, seed, resume)
+    elif not folder.simulations.exists():
+        sims.save(folder.simulations)
+    posterior = _posterior(folder, source, x_o, sims, method, seed, resume, trained)
     with folder.timed("draw"):
         run = posterior.run(draws, key=_key(seed, _DRAW))
         flat = np.asarray(run.theta)
@@ -123,12 +139,24 @@ def _simulations(folder: RunFolder, source: Source, budget: int, seed: int, resu
     return sims
 
 
+def train(source: Source, sims: Simulations, method: Any, seed: int, tell: Callable[[dict[str, Any]], None]) -> Any:
+    """The estimator that the job would learn from these simulations with this seed."""
+    prior = prior_for(source.simulator, sims)
+    # The last of the three keys that `infer` makes of its own is the fit's.
+    return method.fit(sims, prior, key=jax.random.split(_key(seed, _TRAIN), 3)[2], progress=tell)
+
+
 def _posterior(
-    folder: RunFolder, source: Source, x_o: Any, sims: Simulations, method: Any, seed: int, resume: str
+    folder: RunFolder, source: Source, x_o: Any, sims: Simulations, method: Any, seed: int, resume: str, trained: Any
 ) -> Any:
     if folder.posterior.exists() and folder.record.get("trained"):
         say("the posterior is there already")
         return load(folder.posterior)
+    if trained is not None:
+        posterior = trained.posterior(x_o)
+        posterior.save(folder.posterior)
+        folder.note(trained=True)
+        return posterior
     with folder.timed("train"), progress("training") as tell:
         posterior = infer(source.simulator, x_o, method=method, sims=sims, key=_key(seed, _TRAIN), progress=tell)
     posterior.save(folder.posterior)

@@ -12,10 +12,15 @@ from quincunx.cli.check import check
 from quincunx.cli.demo import demo
 from quincunx.cli.doctor import doctor
 from quincunx.cli.exits import guarded
+from quincunx.cli.export import export
 from quincunx.cli.infer import infer
+from quincunx.cli.init import init
 from quincunx.cli.list import list_problems
 from quincunx.cli.report import report
+from quincunx.cli.resume import resume
 from quincunx.cli.simulate import simulate
+from quincunx.cli.status import status
+from quincunx.cli.train import train
 
 _HELP = """From a simulator and an observation to a checked answer.
 
@@ -34,10 +39,15 @@ app = typer.Typer(
 for name, verb in (
     ("list", list_problems),
     ("demo", demo),
+    ("init", init),
     ("simulate", simulate),
+    ("status", status),
+    ("resume", resume),
+    ("train", train),
     ("infer", infer),
     ("check", check),
     ("report", report),
+    ("export", export),
     ("bench", bench),
     ("doctor", doctor),
 ):

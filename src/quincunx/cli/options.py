@@ -26,3 +26,16 @@ Settings = Annotated[
     ),
 ]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `quincunx infer` wrote.")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run that `quincunx simulate` began: its folder, or its database's URL.")
+]
+RunName = Annotated[
+    str | None, typer.Option("--run", metavar="NAME", help="Which run, where a database holds several.")
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes; by default as many as it pays for.")]
+Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler to run on.")]
+Batch = Annotated[int | None, typer.Option("--batch", min=1, help="Simulations a batch; by default measured.")]
+FailureBudget = Annotated[
+    float,
+    typer.Option("--failure-budget", min=0.0, max=1.0, help="Stop when more than this share of simulations fails."),
+]

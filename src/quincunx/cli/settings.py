@@ -29,8 +29,8 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def configured(method: str, settings: dict[str, Any]) -> Any:
-    """The method by name with these settings: its own options, and those of training by their names in ``FitSettings``.
+def configured(method: Any, settings: dict[str, Any]) -> Any:
+    """A method, or the one of a name, with these settings: its own options, and those of training by their names in ``FitSettings``.
 
     Raises:
         UnknownMethod: no such method.
@@ -45,7 +45,7 @@ def configured(method: str, settings: dict[str, Any]) -> Any:
     unknown = sorted(set(settings) - own - training)
     if unknown:
         raise UsageError(
-            f"method {method} has no setting {', '.join(unknown)}; it has {', '.join(sorted(own))}; "
+            f"method {plain.name} has no setting {', '.join(unknown)}; it has {', '.join(sorted(own))}; "
             f"training has {', '.join(sorted(training))}"
         )
     options = {name: value for name, value in settings.items() if name in own}
@@ -55,6 +55,9 @@ def configured(method: str, settings: dict[str, Any]) -> Any:
         if not fitting:
             return chosen
         # what is not said stays as the method trains by itself
-        return dataclasses.replace(chosen, settings=dataclasses.replace(chosen.default_settings, **fitting))
+        return dataclasses.replace(
+            chosen,
+            settings=dataclasses.replace(getattr(chosen, "settings", None) or chosen.default_settings, **fitting),
+        )
     except (TypeError, ValueError) as error:
-        raise UsageError(f"method {method} cannot take these settings ({error})") from error
+        raise UsageError(f"method {plain.name} cannot take these settings ({error})") from error

@@ -1,4 +1,4 @@
-"""Where a simulator comes from: a gallery problem by name, or a Python file that defines one."""
+"""Where a simulator comes from: a gallery problem by name, or a Python file that defines one, or a study."""
 
 import difflib
 import hashlib
@@ -15,12 +15,16 @@ from quincunx.errors import SimulatorError, UnknownProblem, UsageError
 
 @dataclass(frozen=True)
 class Source:
-    """A simulator and how it was named; ``problem`` is the gallery's, with its observation and truth, or None for a file."""
+    """A simulator and how it was named; ``problem`` is the gallery's, with its observation and truth, or None for a file.
+
+    ``module`` is what the file was imported as, in which a study may be declared.
+    """
 
     text: str
     simulator: Any
     problem: Any = None
     sha256: str | None = None
+    module: ModuleType | None = None
 
     @property
     def name(self) -> str:
@@ -40,7 +44,8 @@ def read_source(text: str) -> Source:
         path = Path(text)
         if not path.is_file():
             raise UsageError(f"there is no file {text}; give the path of a Python file, or a name from: quincunx list")
-        return Source(text, _one_simulator(_module_of(path), path), None, digest(path))
+        module = _module_of(path)
+        return Source(text, _one_simulator(module, path), None, digest(path), module)
     from quincunx import gallery
 
     try:
@@ -110,6 +115,9 @@ def _one_simulator(module: ModuleType, path: Path) -> Any:
     named = getattr(module, "simulator", None)
     if isinstance(named, Simulator):
         return named
+    declared = studies_in(module)
+    if len(declared) == 1:
+        return next(iter(declared.values())).simulator
     # One simulator under two names is still one simulator.
     found = {id(value): name for name, value in vars(module).items() if isinstance(value, Simulator)}
     if len(found) == 1:
@@ -119,3 +127,11 @@ def _one_simulator(module: ModuleType, path: Path) -> Any:
             f"{path} defines several simulators ({', '.join(sorted(found.values()))}); call the one to use `simulator`"
         )
     raise UsageError(f"{path} defines no simulator; decorate a function with @qx.simulator(prior)")
+
+
+def studies_in(module: ModuleType) -> dict[str, Any]:
+    """The studies that a module declares, by name; one under two names counts once."""
+    study = sys.modules.get("quincunx.lab.study")
+    # A module that declares one has loaded the class; whoever only has a simulator need not.
+    found = {} if study is None else {id(v): (n, v) for n, v in vars(module).items() if isinstance(v, study.Study)}
+    return dict(found.values())

@@ -1,5 +1,6 @@
 """The compiled heart of direct posteriors: draws and densities for many observations at once."""
 
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -8,18 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from quincunx.errors import SamplerWarning
 from quincunx.infer.blocks import chunk_of, in_blocks, over_rows
 from quincunx.infer.conditioning import Conditioning
 from quincunx.infer.ensemble import deal, log_mean_exp, member_count, mixture_sample, over_members
 from quincunx.learn import Scale
 from quincunx.model import Prior
 
+_ATTEMPTS = 50
+
 
 class Amortised(eqx.Module):
     """q(theta | x) as an equal mixture of conditional densities of the scaled, unconstrained parameters.
 
     log q(theta | x) = log 1/M sum_m q_m(z | x) + log|dz/du| - log|dtheta/du|, with u = T(theta) and z = scaled u; minus
-    infinity outside the prior's support. Every draw is inside it, because T^-1 leads nowhere else.
+    infinity outside the prior's support. Every draw is inside it, because T^-1 leads nowhere else; where the prior is restricted to
+    a region, the density outside is cut off without renormalising what is left.
     """
 
     model: PyTree
@@ -85,7 +90,29 @@ def draw_many(
     *,
     key: PRNGKeyArray,
 ) -> Float[np.ndarray, "b n d"]:
-    """n draws for each of b observations."""
+    """n draws for each of b observations; where the prior is restricted to a region, those outside are drawn again.
+
+    Warns with `SamplerWarning` if some are outside however often they are drawn.
+    """
+    drawn = _draw_many(core, events, mask, design, n, key=key)
+    if core.prior.region is None:
+        return drawn
+    for attempt in range(1, _ATTEMPTS):
+        outside = np.isneginf(np.asarray(core.prior.log_prob_flat(drawn)))
+        if not outside.any():
+            return drawn
+        again = _draw_many(core, events, mask, design, n, key=jax.random.fold_in(key, attempt))
+        drawn = np.where(outside[..., None], again, drawn)
+    warnings.warn(
+        f"{100 * float(outside.mean()):.2g} % of the draws are outside the region that the prior is restricted to, however often they are "
+        "drawn; expected them inside; the observation is one of where simulations fail: do not believe the answer",
+        SamplerWarning,
+        stacklevel=2,
+    )
+    return drawn
+
+
+def _draw_many(core: Amortised, events: Any, mask: Any, design: Any, n: int, *, key: PRNGKeyArray) -> np.ndarray:
     chunk = chunk_of(n)
     parts = []
     for c in range(-(-n // chunk)):

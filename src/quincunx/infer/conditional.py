@@ -146,6 +146,11 @@ def conditional_posterior(posterior: Posterior, fixed: dict[str, Any]) -> Condit
     if not isinstance(posterior, DirectPosterior | PotentialPosterior):
         raise UsageError(f"got a {type(posterior).__name__}; expected a learned posterior; condition before refining")
     prior = posterior.prior
+    if prior.region is not None:
+        raise UsageError(
+            "got a posterior whose prior is restricted to where simulations succeed, which ties its parameters to each other; expected "
+            "one that is not; take the draws near the values instead"
+        )
     if len(fixed) == len(prior.names):
         raise UsageError(f"got values for all of {', '.join(prior.names)}; expected at least one parameter left free")
     values = {name: np.asarray(value, np.float32) for name, value in fixed.items()}

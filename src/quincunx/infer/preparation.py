@@ -84,7 +84,7 @@ def prepare(
             rows.design, method="zscore" if rows.design.shape[1] else "none", names=reader.design_columns
         ),
     }
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = () if prior.region is None else (prior.region.note,)
     if screen:
         kept = relevant_columns(events, np.repeat(rows.u, rows.x.shape[1], axis=0))
         if 0 < kept.sum() < len(kept):

@@ -12,7 +12,7 @@ from quincunx.infer.method import Method, method_named
 from quincunx.infer.posterior import Posterior
 from quincunx.infer.rows import check_parameters
 from quincunx.learn.fit import Progress
-from quincunx.model import Simulator
+from quincunx.model import Prior, Simulator
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key
 
@@ -60,14 +60,28 @@ def infer(
         settings = {} if design is None else {"design": design}
         method, left = method.before(simulator, budget, key=k_before, **settings)
         sims = simulate(simulator, left, key=k_simulate, events=events, progress=progress, **settings)
-    prior = sims.prior if simulator is None else simulator.prior
+    estimator = method.fit(sims, prior_for(simulator, sims), key=k_fit, progress=progress)
+    return estimator.posterior(x_o, design=design)
+
+
+def prior_for(simulator: Simulator | None, sims: Simulations) -> Prior:
+    """The prior to learn under: the simulator's, unless the simulations were drawn from a restricted one.
+
+    Raises:
+        UsageError: if there is none. NameMismatch, ShapeMismatch: if simulations and prior disagree.
+
+    >>> import numpyro.distributions as dist
+    >>> prior_for(None, Simulations.of({"a": np.zeros(3)}, np.ones((3, 2)), prior=Prior(a=dist.Normal(0.0, 1.0)))).names
+    ('a',)
+    """
+    restricted = sims.prior is not None and sims.prior.region is not None
+    prior = sims.prior if simulator is None or restricted else simulator.prior
     if prior is None:
         raise UsageError(
             "got simulations without a prior; expected one; pass the simulator, or Simulations with prior="
         )
     check_parameters(sims, prior)
-    estimator = method.fit(sims, prior, key=k_fit, progress=progress)
-    return estimator.posterior(x_o, design=design)
+    return prior
 
 
 def _first(x: Any) -> np.ndarray:

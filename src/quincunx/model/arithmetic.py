@@ -11,6 +11,7 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, PRNGKeyArray
 
+from quincunx.model.region import Region
 from quincunx.model.transforms import Transform
 
 __all__ = [
@@ -28,16 +29,48 @@ __all__ = [
 
 @runtime_checkable
 class Blocks(Protocol):
-    """What a prior is made of: for each name a distribution and its map to unconstrained space."""
+    """What a prior is made of: for each name a distribution and its map to unconstrained space, and where it is restricted to."""
 
     names: tuple[str, ...]
     blocks: tuple[dist.Distribution, ...]
     transforms: tuple[Transform, ...]
+    region: Region | None
 
 
 @eqx.filter_jit
 def sample(prior: Blocks, key: PRNGKeyArray, shape: tuple[int, ...]) -> dict[str, Array]:
-    """Draws of every parameter, by name."""
+    """Draws of every parameter, by name; inside the region where there is one, by drawing again until they are."""
+    if prior.region is None:
+        return _sample_anywhere(prior, key, shape)
+    count = math.prod(shape)
+    drawn = jax.vmap(lambda k: _sample_inside(prior, k))(jax.random.split(key, count))
+    return {name: value.reshape(*shape, *value.shape[1:]) for name, value in drawn.items()}
+
+
+def _sample_inside(prior: Blocks, key: PRNGKeyArray) -> dict[str, Array]:
+    def draw(attempt: Array) -> dict[str, Array]:
+        return _sample_anywhere(prior, jax.random.fold_in(key, attempt), ())
+
+    def outside(state: tuple[Array, dict[str, Array]]) -> Array:
+        flat = flatten(tuple(state[1][name] for name in prior.names), 0)
+        return ~_inside(prior, to_unconstrained(prior, flat))
+
+    first = jnp.zeros((), jnp.uint32)
+    return jax.lax.while_loop(outside, lambda state: (state[0] + 1, draw(state[0] + 1)), (first, draw(first)))[1]
+
+
+def _inside(prior: Blocks, u: Array) -> Array:
+    return jnp.ones(u.shape[:-1], bool) if prior.region is None else prior.region.contains(u)
+
+
+def _restrict(prior: Blocks, u: Array, value: Array) -> Array:
+    """A log-density that is renormalised to the region, where there is one."""
+    if prior.region is None:
+        return value
+    return jnp.where(_inside(prior, u), value - jnp.log(prior.region.share), -jnp.inf)
+
+
+def _sample_anywhere(prior: Blocks, key: PRNGKeyArray, shape: tuple[int, ...]) -> dict[str, Array]:
     # Each derivation of keys costs a third of a second of compilation.
     keys = [key] if len(prior.names) == 1 else jax.random.split(key, len(prior.names))
     return {name: block.sample(k, shape) for name, block, k in zip(prior.names, prior.blocks, keys)}
@@ -66,7 +99,7 @@ def log_prob(prior: Blocks, flat: Array) -> Array:
         harmless = transform.inverse(jnp.zeros(transform.unconstrained_size, part.dtype))
         value = jnp.where(inside[..., None], part, harmless)
         total = total + jnp.where(inside, _density(block, value), -jnp.inf)
-    return total
+    return total if prior.region is None else _restrict(prior, to_unconstrained(prior, flat), total)
 
 
 @eqx.filter_jit
@@ -97,7 +130,7 @@ def log_prob_unconstrained(prior: Blocks, u: Array) -> Array:
     total = jnp.zeros(u.shape[:-1], u.dtype)
     for block, transform, part in zip(prior.blocks, prior.transforms, _unconstrained_parts(prior, u)):
         total = total + _density(block, transform.inverse(part)) + transform.log_det(part)
-    return total
+    return _restrict(prior, u, total)
 
 
 def _constrained_parts(prior: Blocks, flat: Array) -> list[Array]:

@@ -15,9 +15,10 @@ from jaxtyping import Array, ArrayLike, Float, Num, PRNGKeyArray
 from quincunx.errors import NameMismatch, ShapeMismatch, UnsupportedPrior
 from quincunx.model import arithmetic
 from quincunx.model.distributions import distribution_from_state, distribution_to_state
+from quincunx.model.region import Region
 from quincunx.model.transforms import Probit, Transform, transform_for
 from quincunx.model.truncated import truncate
-from quincunx.values import as_key, register
+from quincunx.values import as_key, pack, register, unpack
 
 __all__ = ["Prior", "check_names"]
 
@@ -76,6 +77,7 @@ class Prior(eqx.Module):
     blocks: tuple[dist.Distribution, ...]
     transforms: tuple[Transform, ...]
     unit_pairs: tuple[tuple[str, str], ...] = eqx.field(static=True)
+    region: Region | None
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class Prior(eqx.Module):
         self.blocks = tuple(blocks)
         self.transforms = tuple(maps)
         self.unit_pairs = tuple(units.items())
+        self.region = None
 
     @property
     def distributions(self) -> dict[str, dist.Distribution]:
@@ -248,6 +251,11 @@ class Prior(eqx.Module):
         >>> Prior(a=dist.Normal(0.0, 1.0)).truncate(a=(-1.0, 1.0)).high
         array([1.])
         """
+        if self.region is not None:
+            raise UnsupportedPrior(
+                "got a prior that is restricted to where simulations succeed; expected one that is not; truncate it first, and "
+                "restrict it then"
+            )
         unknown = [name for name in bounds if name not in self.names]
         if unknown:
             raise NameMismatch(
@@ -259,6 +267,21 @@ class Prior(eqx.Module):
         }
         return Prior(blocks, units=self.units)
 
+    def within(self, region: Region) -> "Prior":
+        """The prior restricted to a region of unconstrained space, renormalised by the region's share of its mass.
+
+        `quincunx.restrict` makes one from simulations of which some have failed. Draws are drawn again until they are inside; the maps to
+        and from unconstrained space stay those of the whole prior, and the density is minus infinity at what they lead outside.
+
+        Raises:
+            UnsupportedPrior: if it is restricted already.
+        """
+        if self.region is not None:
+            raise UnsupportedPrior(
+                "got a prior that is restricted already; expected the whole one; restrict that, from all simulations"
+            )
+        return eqx.tree_at(lambda prior: prior.region, self, region, is_leaf=lambda leaf: leaf is None)
+
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays: dict[str, np.ndarray] = {}
         specs = []
@@ -266,7 +289,11 @@ class Prior(eqx.Module):
             spec, own = distribution_to_state(name, block)
             specs.append({"name": name, "spec": spec})
             arrays.update({f"{i}/{path}": array for path, array in own.items()})
-        return {"parameters": specs, "units": self.units}, arrays
+        region = None
+        if self.region is not None:
+            region, own = pack(self.region, "region")
+            arrays |= own
+        return {"parameters": specs, "units": self.units, "region": region}, arrays
 
     @classmethod
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Prior":
@@ -275,7 +302,10 @@ class Prior(eqx.Module):
             start = f"{i}/"
             own = {path[len(start) :]: array for path, array in arrays.items() if path.startswith(start)}
             blocks[entry["name"]] = distribution_from_state(entry["spec"], own)
-        return cls(blocks, units=spec["units"])
+        prior = cls(blocks, units=spec["units"])
+        # Files that were written before priors could be restricted say nothing of a region.
+        region = spec.get("region")
+        return prior if region is None else prior.within(unpack(region, arrays, "region"))
 
     def _flat(self, flat: Any) -> Array:
         flat = arithmetic.floating(jnp.asarray(flat))
@@ -309,13 +339,15 @@ class Prior(eqx.Module):
         lines = ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
         several = "s" if len(self.names) > 1 else ""
         numbers = "number" if self.dim == 1 else "numbers"
-        return "\n".join([f"Prior of {len(self.names)} parameter{several}, {self.dim} {numbers}", *lines])
+        restricted = [] if self.region is None else [f"  {self.region.note}"]
+        return "\n".join([f"Prior of {len(self.names)} parameter{several}, {self.dim} {numbers}", *lines, *restricted])
 
     def _repr_html_(self) -> str:
         head, *body = self._rows()
         cells = ["<tr>" + "".join(f"<th>{html.escape(c)}</th>" for c in head) + "</tr>"]
         cells += ["<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in body]
-        return f"<table><caption>Prior</caption>{''.join(cells)}</table>"
+        restricted = "" if self.region is None else f"<p>{html.escape(self.region.note)}</p>"
+        return f"<table><caption>Prior</caption>{''.join(cells)}</table>{restricted}"
 
 
 def columns_of(name: str, shape: Sequence[int]) -> tuple[str, ...]:

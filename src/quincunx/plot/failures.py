@@ -36,13 +36,14 @@ def failures(
     names: Sequence[str],
     *,
     units: Mapping[str, str] | None = None,
+    learned: Real[np.ndarray, " _"] | None = None,
     confidence: float = 0.95,
     theme: str = "light",
 ) -> Figure:
     """Share of failed simulations along each parameter, in bins of equal number, with Wilson intervals.
 
-    A curve that is not flat says in which corner of the prior the simulator breaks. Raises ShapeMismatch when shapes
-    differ.
+    A curve that is not flat says in which corner of the prior the simulator breaks. `learned` is a classifier's chance of failing for each
+    simulation, shown as its mean in each bin. Raises ShapeMismatch when shapes differ.
 
     >>> theta = np.random.default_rng(0).uniform(size=(400, 2))
     >>> figure = failures(theta, theta[:, 0] > 0.9, ["a", "b"])
@@ -55,6 +56,8 @@ def failures(
         raise ShapeMismatch(
             f"got {len(failed)} statuses for {len(theta)} simulations, expected one each; pass status != 0"
         )
+    if learned is not None and len(learned) != len(theta):
+        raise ShapeMismatch(f"got {len(learned)} learned chances for {len(theta)} simulations, expected one each")
     overall = float(failed.mean())
     bins = int(np.clip(len(theta) // 50, 4, 16))
     labels = units_of(names, units)
@@ -72,6 +75,9 @@ def failures(
             odd = (low > overall) | (high < overall)
             axes.plot(middle[~odd], share[~odd], "o", color=colours.posterior, markersize=4)
             axes.plot(middle[odd], share[odd], "o", color=colours.bad, markersize=4.5)
+            if learned is not None:
+                sums = np.histogram(theta[:, column], bins=edges, weights=np.asarray(learned, float))[0]
+                axes.plot(middle, sums / np.maximum(total, 1), color=colours.ink, linewidth=1.0)
             axes.set_xlim(edges[0], edges[-1])
             axes.set_ylim(0, top)
             exponent = plain_ticks(axes.xaxis, float(edges[0]), float(edges[-1]), count=3)
@@ -85,5 +91,7 @@ def failures(
             Line2D([], [], color=colours.muted, linewidth=1.0, dashes=(4, 2), label=note),
             Line2D([], [], color=colours.bad, marker="o", linestyle="none", markersize=4.5, label="differs from it"),
         ]
-        figure.legend(handles=handles, loc="upper left", ncols=2, borderaxespad=0.4, columnspacing=1.2)
+        if learned is not None:
+            handles.append(Line2D([], [], color=colours.ink, linewidth=1.0, label="learned"))
+        figure.legend(handles=handles, loc="upper left", ncols=len(handles), borderaxespad=0.4, columnspacing=1.2)
     return figure

@@ -11,6 +11,7 @@ from quincunx.lab.book.owner import new_owner
 from quincunx.lab.book.provenance import Origin, Provenance
 from quincunx.lab.book.recovery import Recovery
 from quincunx.lab.book.rounds import Round
+from quincunx.lab.book.standing import Holder, Standing, standing
 
 __all__ = [
     "Artefact",
@@ -18,14 +19,17 @@ __all__ = [
     "Coordinator",
     "Event",
     "Failure",
+    "Holder",
     "Lease",
     "Origin",
     "Provenance",
     "Recovery",
     "Round",
+    "Standing",
     "begin_book",
     "fingerprint",
     "migrate_book",
     "new_owner",
     "open_book",
+    "standing",
 ]

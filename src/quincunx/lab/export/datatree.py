@@ -1,12 +1,17 @@
 """Simulations in the format of the ecosystem: ArviZ's DataTree, with the groups that its plots look for."""
 
+import importlib.util
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from quincunx.errors import MissingExtra
+from quincunx.lab.export.place import new_place
 from quincunx.run.simulations import Simulations
 
-__all__ = ["to_datatree"]
+__all__ = ["to_datatree", "write_datatree"]
 
 
 def to_datatree(sims: Simulations, *, posterior: Any = None) -> Any:
@@ -39,3 +44,22 @@ def to_datatree(sims: Simulations, *, posterior: Any = None) -> Any:
         if name not in groups:
             tree[name] = group.copy()
     return tree
+
+
+def write_datatree(sims: Simulations, path: str | os.PathLike[str], *, posterior: Any = None) -> Path:
+    """Write the tree of `to_datatree` to a new Zarr store, which `xarray.open_datatree(path, engine="zarr")` opens.
+
+    Raises:
+        MissingExtra: without zarr. OutputNotEmpty: if there is something of that name. DiskFull, ReadOnlyFolder: if it cannot be written.
+
+    >>> import tempfile, xarray
+    >>> sims = Simulations.of({"mu": np.zeros(10)}, np.ones((10, 3)))
+    >>> path = write_datatree(sims, tempfile.mkdtemp() + "/run.zarr")
+    >>> sorted(xarray.open_datatree(path, engine="zarr").children)
+    ['prior', 'prior_predictive', 'sample_stats_prior']
+    """
+    if importlib.util.find_spec("zarr") is None:
+        raise MissingExtra("zarr", "an ArviZ tree in a Zarr store")
+    with new_place(path) as draft:
+        to_datatree(sims, posterior=posterior).to_zarr(draft, mode="w-")
+    return Path(path)

@@ -1,0 +1,105 @@
+"""The answer of a study: learned from what its run holds, kept in the lab book with what it was made from."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from quincunx import values
+from quincunx._verb import make_callable
+from quincunx.errors import Interrupted, UsageError
+from quincunx.infer import Posterior, infer, method_named
+from quincunx.lab.book import Book, fingerprint
+from quincunx.lab.report.provenance import fingerprint as hash_of
+from quincunx.lab.study import Study
+
+__all__ = ["POSTERIOR", "answer", "answered"]
+
+POSTERIOR = "posterior"
+"""What kind of artefact a posterior is in the lab book."""
+
+# Apart from the keys of rounds, which count from 0.
+_ANSWER = 0x616E7377
+
+
+def answer(
+    book: Book,
+    study: Study,
+    *,
+    key: PRNGKeyArray | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> tuple[Posterior, str]:
+    """The posterior of a study's experiment from all that its run holds, and its SHA-256 in the book.
+
+    It is learned once: while simulations, observation and method are the same, the one that is kept is given back. Its parents in the book
+    are the shards. By default the key follows from the run's.
+
+    Raises:
+        UsageError: if the study has no experiment. UnknownRun: if the run holds no simulations.
+        DataFileError, NameMismatch, ShapeMismatch, NonFiniteObservation: if the observation cannot be read.
+        AllSimulationsFailed, TooFewSimulations: if there is nothing to learn from.
+        Interrupted: if Ctrl-C ended the training; nothing is kept of it.
+
+    >>> import tempfile, numpyro.distributions as dist, quincunx as qx
+    >>> from quincunx.learn import FitSettings
+    >>> bell = qx.wrap(lambda theta, *, rng: rng.normal(theta["mu"], 1.0, 2), qx.Prior(mu=dist.Normal(0.0, 1.0)), name="bell")
+    >>> study = Study(bell, [0.3, 0.1], method=qx.NPE(density="gaussian", settings=FitSettings(epochs=2)))
+    >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+    >>> _ = qx.lab.carry_out(book, bell, 300, workers=0)
+    >>> posterior, sha256 = answer(book, study)
+    >>> answer(book, study)[1] == sha256
+    True
+    """
+    x_o = study.observation()
+    if x_o is None:
+        raise UsageError(
+            f"got a study of {study.simulator.name} without an experiment; expected an observation to be explained; write "
+            "experiment= in the study, or give one: quincunx infer RUN --data FILE"
+        )
+    run = book.shards()
+    method = method_named(study.method)
+    facts = {
+        "made from": hash_of([np.array([shard.sha256 for shard in run.shards]).astype("S64")]),
+        "observation": hash_of([np.asarray(x_o[name]) for name in sorted(x_o)] if isinstance(x_o, dict) else [x_o]),
+        "method": method.describe(),
+        "simulations": len(run),
+        "simulator": fingerprint(study.simulator),
+    }
+    kept = answered(book, **facts)
+    if kept is not None:
+        return values.load(book.artefact_file(kept)), kept
+    posterior = infer(
+        study.simulator,
+        x_o,
+        method=method,
+        sims=run.load(),
+        key=jax.random.fold_in(book.key, _ANSWER) if key is None else key,
+        progress=progress,
+    )
+    surrogate = getattr(getattr(posterior, "estimator", None), "surrogate", None)
+    if getattr(surrogate, "stopped", None) == "interrupted":
+        # Kept, it would be taken for the answer ever after.
+        raise Interrupted("training was stopped before it was done; all simulations are kept")
+    sha256 = book.artefact(posterior, POSTERIOR, parents=[shard.sha256 for shard in run.shards], facts=facts)
+    return posterior, sha256
+
+
+def answered(book: Book, **facts: Any) -> str | None:
+    """The SHA-256 of the last posterior in the book of which all these facts are told, or None.
+
+    >>> import tempfile, quincunx as qx
+    >>> answered(qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)) is None
+    True
+    """
+    fitting = [
+        kept.sha256
+        for kept in book.artefacts(POSTERIOR)
+        if all(kept.facts.get(name) == value for name, value in facts.items())
+    ]
+    return fitting[-1] if fitting else None
+
+
+# The function and its module share a name: whichever of them `quincunx.lab.answer` is, it can be called.
+make_callable(__name__, answer)
