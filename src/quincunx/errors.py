@@ -11,12 +11,14 @@ __all__ = [
     "AllSimulationsFailed",
     "BatchAxisError",
     "CalibrationWarning",
+    "CannotTravel",
     "ChecksumMismatch",
     "CommandNotFound",
     "ConstantColumnWarning",
     "CorruptFile",
     "DataFileError",
     "DiskFull",
+    "ExecutorBroken",
     "FailureWarning",
     "FewSimulationsWarning",
     "Interrupted",
@@ -47,6 +49,7 @@ __all__ = [
     "SimulatorError",
     "SomeFailed",
     "TooFewSimulations",
+    "TooManyFailures",
     "TruncatedFile",
     "UnknownKind",
     "UnknownMethod",
@@ -95,6 +98,10 @@ class AllSimulationsFailed(QuincunxError):
 
 class SimulatorError(QuincunxError):
     """A simulator that cannot be called, or that raises wherever it is called."""
+
+
+class CannotTravel(QuincunxError):
+    """A simulator that other processes cannot be given: a lambda, a local function, or one of a notebook or a script."""
 
 
 class CommandNotFound(QuincunxError):
@@ -146,6 +153,14 @@ class SomeFailed(QuincunxError):
 
 class TooFewSimulations(QuincunxError):
     """Fewer simulations than anything can be learned from."""
+
+
+class TooManyFailures(QuincunxError):
+    """More failed simulations than the run's failure budget allows; what is done is kept, and the run can be resumed."""
+
+
+class ExecutorBroken(QuincunxError):
+    """Workers that end again and again before any work is done; what is done is kept, and the run can be resumed."""
 
 
 class InvalidSimulations(QuincunxError):
