@@ -4,7 +4,7 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["book", "export", "report"],
+    submodules=["book", "carrying", "export", "report"],
     submod_attrs={
         "book": [
             "Artefact",
@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "new_owner",
             "open_book",
         ],
+        "carrying": ["CarriedOut", "carry_out"],
         "report": [
             "CheckRow",
             "ComparisonRow",

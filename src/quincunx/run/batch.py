@@ -26,18 +26,25 @@ from quincunx.run.shards import Shard, write_shard
 from quincunx.run.simulations import Simulations
 from quincunx.run.tasks import Task, run_task
 
-__all__ = ["Batch", "Done", "run_batch", "run_batch_alone"]
+__all__ = ["Batch", "Done", "Resident", "run_batch", "run_batch_alone"]
+
+
+@dataclass(frozen=True, eq=False)
+class Resident:
+    """A simulator for batches that stay in this process, told from others by being the same object."""
+
+    simulator: Simulator
 
 
 @dataclass(frozen=True)
 class Batch:
     """Simulations `first` ... `first + n - 1` of a round, and everything that a process needs to run them, as text and numbers.
 
-    `simulator` is a parcel of `parcel_of`, or the simulator itself for a batch that stays in this process; `key` the run's, by
+    `simulator` is a parcel of `parcel_of`, or a `Resident`; `key` the run's, by
     `key_text`; `design` the settings of all of them, as JSON; `folder` that of the shards; `facts` go into the shard's header.
     """
 
-    simulator: str | Simulator
+    simulator: str | Resident
     key: str
     round: int
     first: int
@@ -121,7 +128,7 @@ def run_batch_alone(batch: Batch, timeout: float | None = None) -> Done:
 
 
 def _simulator(batch: Batch) -> Simulator:
-    return batch.simulator if isinstance(batch.simulator, Simulator) else simulator_in(batch.simulator)
+    return batch.simulator.simulator if isinstance(batch.simulator, Resident) else simulator_in(batch.simulator)
 
 
 def _design(batch: Batch) -> dict[str, np.ndarray] | None:
@@ -133,7 +140,7 @@ def _design(batch: Batch) -> dict[str, np.ndarray] | None:
 
 
 @lru_cache(maxsize=16)
-def _seen(simulator: str | Simulator, key: str, design: str | None) -> Look:
+def _seen(simulator: str | Resident, key: str, design: str | None) -> Look:
     """What outcomes look like, found out once in each process, always by the same trials."""
     one = Batch(simulator, key, 0, 0, 1, "", design)
     trial = jax.random.fold_in(key_of(key), 0x6C6F6F6B)

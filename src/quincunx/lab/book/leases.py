@@ -19,7 +19,7 @@ from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.owner import is_dead
 from quincunx.run.shards import Shard, file_sha256, read_groups, shard_header
-from quincunx.run.simulations import NON_FINITE, OK
+from quincunx.run.status import NAMES, OK
 
 __all__ = [
     "DONE",
@@ -325,7 +325,7 @@ def _failures(ledger: Ledger, shard: Shard) -> list[dict[str, Any]]:
         {
             "sim_index": int(part["index"][row]),
             "theta": json.dumps({name: np.asarray(value[row]).tolist() for name, value in part["theta"].items()}),
-            "status": "not finite" if part["status"][row] == NON_FINITE else "raised",
+            "status": NAMES[int(part["status"][row])],
             "said": said.get(str(row)),
         }
         for row in np.flatnonzero(part["status"] != OK)[:_KEPT]

@@ -1,0 +1,309 @@
+"""Carrying a round out: planned, handed to workers, and kept in the book, through crashes and interruptions."""
+
+import json
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from quincunx.errors import CannotTravel, FailureWarning, QuincunxWarning, TooManyFailures, UsageError
+from quincunx.lab.book.book import Book
+from quincunx.lab.book.fingerprint import fingerprint
+from quincunx.lab.book.leases import Lease
+from quincunx.lab.book.owner import new_owner
+from quincunx.lab.book.progress import Progress, progress_of
+from quincunx.lab.sizes import Size
+from quincunx.lab.supervisor import Supervisor
+from quincunx.model.simulator import Simulator
+from quincunx.run.batch import Batch, Resident
+from quincunx.run.executors import Crew, crew_for
+from quincunx.run.keys import key_text
+from quincunx.run.parcel import parcel_of
+
+__all__ = ["CarriedOut", "carry_out"]
+
+_SURE = math.log(1000)
+_SIZED = "batch size"
+
+
+@dataclass(frozen=True)
+class CarriedOut:
+    """What became of a round: simulations `done` in this call and how many of them `failed`, those `saved_before`, how often workers had
+    to be replaced (`rebuilds`), why it `stopped` before the end, if it did, and the address of Dask's `dashboard`, if there was one.
+
+    `stopped` is "interrupted" if what was under way was finished, and "aborted" if not; the run can be resumed after either.
+    """
+
+    done: int
+    failed: int
+    saved_before: int
+    rebuilds: int
+    stopped: str | None = None
+    dashboard: str | None = None
+
+
+def carry_out(
+    book: Book,
+    simulator: Simulator,
+    n: int | None = None,
+    *,
+    round: int = 0,
+    design: Mapping[str, Any] | None = None,
+    executor: Executor | Callable[[], Executor] | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+    batch: int | None = None,
+    failure_budget: float = 0.05,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+    timeout: float | None = None,
+) -> CarriedOut:
+    """Make the simulations 0 ... n-1 of a round that are not in the book yet; the same call goes on after whatever ended the last.
+
+    Simulations that fail are kept and marked. Those whose worker was lost are run again with the same seeds; one that ends its process
+    twice is found, and marked as lost. The first Ctrl-C finishes what is under way and returns, the second stops at once.
+
+    Args:
+        n: how many there are to be in the round; by default those that are planned.
+        design: the settings of the round, the same for all of its simulations.
+        executor: any `concurrent.futures.Executor`, or a function that opens one, which is called again when it breaks.
+        workers: processes for a plain simulator, as many as cores by default; 0 for this process, where JAX simulators run.
+        dask: a scheduler's address, "local", or "slurm", "htcondor", "pbs", "kubernetes" by configuration, each with :MIN-MAX.
+        batch: simulations in a batch; by default the first few are timed, and batches take 1 to 10 s and a shard of up to 64 MB.
+        failure_budget: the share of simulations that may fail before the run is stopped.
+        progress: is told {"done", "total", "failed", "rate"} as it goes.
+        timeout: seconds for a batch in a pool; the simulation that is still not done after as long again, alone, is marked so.
+
+    Raises:
+        TooManyFailures: with the first three messages, when more fail than the budget allows; the run can be resumed.
+        ExecutorBroken: if workers end ten times without anything done in between.
+        SecondCoordinator: if another process carries this run out. SimulatorChanged: if the round was begun by another simulator.
+        CannotTravel: if other processes were asked for and cannot be given the simulator.
+        UsageError: for arguments that make no sense together, or if nothing is planned and n is not given.
+        Others that the simulator, the disk or the database give, as no fault of any one simulation.
+
+    >>> import tempfile, quincunx as qx
+    >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+    >>> simulator = qx.gallery.load("two_moons").simulator
+    >>> carry_out(book, simulator, 1000, batch=500)
+    CarriedOut(done=1000, failed=0, saved_before=0, rebuilds=0, stopped=None, dashboard=None)
+    >>> carry_out(book, simulator, 1500).saved_before, book.simulations().x.shape
+    (1000, (1500, 2))
+    """
+    _check(n, batch, failure_budget, timeout)
+    parcel, refusal = _parcel(simulator)
+    owner = new_owner()
+    with book.coordinator(owner=owner) as leader:
+        number = book.use(simulator)
+        before = progress_of(book.ledger, round)
+        if n is None and not before.planned:
+            raise UsageError(f"nothing is planned in round {round}; expected a number of simulations; say how many: n=...")
+        _refuse_failures(book, round, failure_budget, max(n or 0, before.planned))
+        crew = crew_for(simulator.kind, travels=parcel is not None, executor=executor, workers=workers, dask=dask)
+        try:
+            if crew.sends and parcel is None:
+                raise refusal or CannotTravel(simulator.name)
+            if parcel is None and simulator.kind == "host" and workers is None and executor is None:
+                warnings.warn(f"simulations run in this process, one after another: {refusal}", QuincunxWarning, stacklevel=2)
+            _note(book, parcel, crew, number)
+            supervisor = Supervisor(
+                book,
+                crew,
+                batches_of(book, simulator, parcel if parcel is not None and crew.sends else Resident(simulator)),
+                owner,
+                round,
+                timeout=timeout,
+                beat=leader.stay,
+                tell=_teller(book, round, before, n, failure_budget, progress),
+            )
+            stopped = _run(supervisor, lambda: _plan_and_run(supervisor, simulator, n, round, design, batch))
+        finally:
+            crew.close()
+        result = CarriedOut(
+            supervisor.done, supervisor.failed, before.done, supervisor.rebuilds, stopped, crew.dashboard
+        )
+        book.note("carried out", round=round, **{k: v for k, v in vars(result).items() if k != "dashboard"})
+    if result.failed:
+        warnings.warn(
+            f"{result.failed} of {result.done} simulations failed; they are kept and marked in `status`; see book.failures()",
+            FailureWarning,
+            stacklevel=2,
+        )
+    return result
+
+
+def batches_of(book: Book, simulator: Simulator, sent: str | Resident) -> Callable[[Lease], Batch]:
+    """A function that makes the work of a lease: what is sent to workers, with the settings of its round."""
+    key, folder, facts = key_text(book.key), str(book.shard_folder.resolve()), {"fingerprint": fingerprint(simulator)}
+    designs: dict[int, str | None] = {}
+
+    def make(held: Lease) -> Batch:
+        if held.round not in designs:
+            designs.update({r.round: json.dumps(dict(r.design)) if r.design else None for r in book.rounds})
+        return Batch(sent, key, held.round, held.first, held.n, folder, designs[held.round], facts)
+
+    return make
+
+
+def _check(n: int | None, batch: int | None, failure_budget: float, timeout: float | None) -> None:
+    for name, value in (("n", n), ("batch", batch), ("timeout", timeout)):
+        if value is not None and value <= 0:
+            raise UsageError(f"got {name}={value}; expected more than zero; choose such a number, or leave it out")
+    if not 0 <= failure_budget <= 1:
+        raise UsageError(f"got failure_budget={failure_budget}; expected a share between 0 and 1; write 0.05 for 5 %")
+
+
+def _parcel(simulator: Simulator) -> tuple[str | None, CannotTravel | None]:
+    try:
+        return parcel_of(simulator), None
+    except CannotTravel as error:
+        return None, error
+
+
+def _note(book: Book, parcel: str | None, crew: Crew, number: int) -> None:
+    told = book.events("simulator")
+    if parcel is not None and (not told or told[-1].facts["parcel"] != parcel):
+        book.note("simulator", decision=True, number=number, parcel=parcel)
+    if crew.dashboard is not None:
+        book.note("dashboard", address=crew.dashboard)
+
+
+def _plan_and_run(
+    supervisor: Supervisor,
+    simulator: Simulator,
+    n: int | None,
+    round: int,
+    design: Mapping[str, Any] | None,
+    batch: int | None,
+) -> None:
+    """Plan what is missing, in batches of the size asked for or, found by trials that count, of one that pays; and run it."""
+    book, workers = supervisor.book, supervisor.crew.workers
+
+    def plan(up_to: int, size: int) -> None:
+        book.plan(up_to, size=size, simulator=simulator, round=round, design=design)
+
+    planned = progress_of(book.ledger, round).planned
+    if n is not None and planned < n and batch is None:
+        noted = [event.facts["size"] for event in book.events(_SIZED) if event.facts["round"] == round]
+        batch = noted[-1] if noted else None
+        # What is planned is done first: it may hold trials of an earlier call.
+        if planned:
+            supervisor.run()
+        size = Size(simulator.batched, n=256 if simulator.kind == "jax" else 1)
+        while batch is None and planned < n and supervisor.stopping is None:
+            supervisor.finished.clear()
+            planned = min(n, planned + (workers + 1) * size.n)
+            plan(planned, size.n)
+            supervisor.run()
+            # The least of several: the first pays for imports and compilation.
+            full = [trial for trial in supervisor.finished if trial[0] == size.n]
+            if not full:
+                break
+            size = size.after(*min(full, key=lambda trial: trial[1]))
+            if size.found or size.n * (workers + 1) >= n - planned:
+                batch = size.shared(max(1, n - planned), workers)
+                book.note(_SIZED, round=round, size=batch, seconds_each=size.each)
+        batch = batch or size.n
+    if supervisor.stopping is None:
+        if n is not None:
+            plan(n, batch or n)
+        supervisor.run()
+
+
+def _run(supervisor: Supervisor, work: Callable[[], None]) -> str | None:
+    """Do the work, with Ctrl-C as it is promised; returns why it was stopped, if it was."""
+
+    def stop() -> None:
+        supervisor.stopping = supervisor.stopping or "interrupted"
+
+    now = True
+    try:
+        with interrupts(stop):
+            work()
+        now = False
+    except KeyboardInterrupt:
+        supervisor.stopping = "aborted"
+    finally:
+        supervisor.close(now=now)
+    return supervisor.stopping
+
+
+@contextmanager
+def interrupts(stop: Callable[[], None]) -> Iterator[None]:
+    """Within, the first Ctrl-C or SIGTERM calls `stop`, and the second is a KeyboardInterrupt; in threads nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    count = 0
+
+    def handle(number: int, frame: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            raise KeyboardInterrupt
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _teller(
+    book: Book,
+    round: int,
+    before: Progress,
+    n: int | None,
+    budget: float,
+    progress: Callable[[dict[str, Any]], None] | None,
+) -> Callable[[Supervisor], None]:
+    began = time.monotonic()
+    total = max(n or 0, before.planned)
+
+    def tell(supervisor: Supervisor) -> None:
+        if progress is not None:
+            rate = supervisor.done / max(time.monotonic() - began, 1e-9)
+            done, failed = before.done + supervisor.done, before.failed + supervisor.failed
+            progress({"done": done, "total": total, "failed": failed, "rate": rate})
+        if supervisor.failed and supervisor.stopping is None:
+            try:
+                _refuse_failures(book, round, budget, total)
+            except TooManyFailures as error:
+                supervisor.refuse(error)
+
+    return tell
+
+
+def _refuse_failures(book: Book, round: int, budget: float, total: int) -> None:
+    """Stop a round that is sure to fail too often: by what has failed already, or by a rate that is no accident (1 in 1000)."""
+    now = progress_of(book.ledger, round)
+    if not now.failed or now.done >= total or not _too_many(now.failed, now.done, budget, total):
+        return
+    said = [failure.said or failure.status for failure in book.failures(round)[:3]]
+    raise TooManyFailures(
+        f"{now.failed} of {now.done} simulations of round {round} failed ({100 * now.failed / now.done:.3g} %); expected at most "
+        f"{100 * budget:.3g} %; the first said: {'; '.join(said)}; see book.failures(), mend the simulator or the prior's range in a new "
+        "run, or go on with a larger failure_budget: what is done is kept"
+    )
+
+
+def _too_many(failed: int, done: int, budget: float, total: int) -> bool:
+    """
+    >>> _too_many(3, 3, 0.05, 1000), _too_many(2, 2, 0.05, 1000), _too_many(6, 100, 0.05, 1000), _too_many(51, 1000, 0.05, 1000)
+    (True, False, False, True)
+    """
+    if failed > budget * total:
+        return True
+    rate = failed / done
+    if failed < 3 or rate <= budget or budget == 1:
+        return False
+    # Chernoff's bound of the chance of so many failures if the rate were what the budget allows.
+    rest = (1 - rate) * math.log((1 - rate) / (1 - budget)) if rate < 1 else 0.0
+    return done * (rate * math.log(rate / budget) + rest) > _SURE
