@@ -204,7 +204,8 @@ def _plan_and_run(
             full = [trial for trial in supervisor.finished if trial[0] == size.n]
             if not full:
                 break
-            size = size.after(*min(full, key=lambda trial: trial[1]))
+            rows, seconds, written = min(full, key=lambda trial: trial[1])
+            size = size.after(rows, seconds, written)
             if size.found or size.n * (workers + 1) >= n - planned:
                 batch = size.shared(max(1, n - planned), workers)
                 book.note(_SIZED, round=round, size=batch, seconds_each=size.each)

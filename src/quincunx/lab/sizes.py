@@ -34,7 +34,7 @@ class Size:
     each: float = float("inf")
     first: tuple[int, float] | None = None
 
-    def after(self, n: int, seconds: float, size: float) -> "Size":
+    def after(self, n: int, seconds: float, size: int) -> "Size":
         """What is known once `n` simulations have taken so many seconds and a shard of so many bytes."""
         first = self.first or (n, seconds)
         each = min(self.each, seconds / n)

@@ -145,7 +145,11 @@ class Supervisor:
                 broken = error
                 self._out[future] = held
         if broken is not None:
-            self._break(broken, self._withdraw(order)[: self.crew.workers + 1])
+            # Workers take batches in order, one each and one ahead: the others were not begun.
+            lost = self._withdraw(order)
+            for held in lost[self.crew.workers + 1 :]:
+                self.book.release(held)
+            self._break(broken, lost[: self.crew.workers + 1])
 
     def _finish(self, held: Lease, made: Done) -> None:
         try:
