@@ -156,11 +156,7 @@ class TooFewSimulations(QuincunxError):
 
 
 class TooManyFailures(QuincunxError):
-    """More failed simulations than the run's failure budget allows; what is done is kept, and the run can be resumed."""
-
-
-class ExecutorBroken(QuincunxError):
-    """Workers that end again and again before any work is done; what is done is kept, and the run can be resumed."""
+    """More failed simulations than a run allows; all of them are kept, and the run can be resumed."""
 
 
 class InvalidSimulations(QuincunxError):
@@ -233,6 +229,10 @@ class LedgerUnreachable(QuincunxError):
 
 class UnknownRun(QuincunxError):
     """A lab book, a run, a round or an artefact that is not there."""
+
+
+class ExecutorBroken(QuincunxError):
+    """Workers that end again and again before any work is done; what is done is kept, and the run can be resumed."""
 
 
 class SecondCoordinator(QuincunxError):

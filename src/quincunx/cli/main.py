@@ -16,6 +16,8 @@ from quincunx.cli.infer import infer
 from quincunx.cli.list import list_problems
 from quincunx.cli.report import report
 from quincunx.cli.simulate import simulate
+from quincunx.cli.submit import submit
+from quincunx.cli.worker import worker
 
 _HELP = """From a simulator and an observation to a checked answer.
 
@@ -37,6 +39,8 @@ for name, verb in (
     ("simulate", simulate),
     ("infer", infer),
     ("check", check),
+    ("worker", worker),
+    ("submit", submit),
     ("report", report),
     ("bench", bench),
     ("doctor", doctor),

@@ -4,7 +4,7 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["book", "carrying", "export", "report"],
+    submodules=["book", "export", "report"],
     submod_attrs={
         "book": [
             "Artefact",
@@ -23,7 +23,10 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "new_owner",
             "open_book",
         ],
-        "carrying": ["CarriedOut", "carry_out"],
+        "carry_out": ["CarriedOut", "carry_out"],
+        "failure_budget": ["FAILURE_BUDGET", "keep_to_budget"],
+        "submission": ["Submission", "submission"],
+        "worker": ["Worked", "simulator_of", "work"],
         "report": [
             "CheckRow",
             "ComparisonRow",

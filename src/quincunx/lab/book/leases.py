@@ -325,7 +325,7 @@ def _failures(ledger: Ledger, shard: Shard) -> list[dict[str, Any]]:
         {
             "sim_index": int(part["index"][row]),
             "theta": json.dumps({name: np.asarray(value[row]).tolist() for name, value in part["theta"].items()}),
-            "status": NAMES[int(part["status"][row])],
+            "status": NAMES[part["status"][row]],
             "said": said.get(str(row)),
         }
         for row in np.flatnonzero(part["status"] != OK)[:_KEPT]

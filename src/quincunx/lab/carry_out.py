@@ -1,7 +1,6 @@
 """Carrying a round out: planned, handed to workers, and kept in the book, through crashes and interruptions."""
 
 import json
-import math
 import signal
 import threading
 import time
@@ -12,12 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from quincunx._verb import make_callable
 from quincunx.errors import CannotTravel, FailureWarning, QuincunxWarning, TooManyFailures, UsageError
 from quincunx.lab.book.book import Book
 from quincunx.lab.book.fingerprint import fingerprint
 from quincunx.lab.book.leases import Lease
 from quincunx.lab.book.owner import new_owner
 from quincunx.lab.book.progress import Progress, progress_of
+from quincunx.lab.failure_budget import FAILURE_BUDGET, keep_to_budget
 from quincunx.lab.sizes import Size
 from quincunx.lab.supervisor import Supervisor
 from quincunx.model.simulator import Simulator
@@ -28,21 +29,20 @@ from quincunx.run.parcel import parcel_of
 
 __all__ = ["CarriedOut", "carry_out"]
 
-_SURE = math.log(1000)
 _SIZED = "batch size"
 
 
 @dataclass(frozen=True)
 class CarriedOut:
-    """What became of a round: simulations `done` in this call and how many of them `failed`, those `saved_before`, how often workers had
+    """What became of a round: simulations `done` in this call and how many of them `failed`, those `saved` before, how often workers had
     to be replaced (`rebuilds`), why it `stopped` before the end, if it did, and the address of Dask's `dashboard`, if there was one.
 
-    `stopped` is "interrupted" if what was under way was finished, and "aborted" if not; the run can be resumed after either.
+    `stopped` is "interrupted" after Ctrl-C, when what was under way has been finished; the run can be resumed.
     """
 
     done: int
     failed: int
-    saved_before: int
+    saved: int
     rebuilds: int
     stopped: str | None = None
     dashboard: str | None = None
@@ -59,7 +59,7 @@ def carry_out(
     workers: int | None = None,
     dask: str | None = None,
     batch: int | None = None,
-    failure_budget: float = 0.05,
+    failure_budget: float = FAILURE_BUDGET,
     progress: Callable[[dict[str, Any]], None] | None = None,
     timeout: float | None = None,
 ) -> CarriedOut:
@@ -84,6 +84,7 @@ def carry_out(
         ExecutorBroken: if workers end ten times without anything done in between.
         SecondCoordinator: if another process carries this run out. SimulatorChanged: if the round was begun by another simulator.
         CannotTravel: if other processes were asked for and cannot be given the simulator.
+        KeyboardInterrupt: on the second Ctrl-C; the run can be resumed after it, too.
         UsageError: for arguments that make no sense together, or if nothing is planned and n is not given.
         Others that the simulator, the disk or the database give, as no fault of any one simulation.
 
@@ -91,11 +92,11 @@ def carry_out(
     >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
     >>> simulator = qx.gallery.load("two_moons").simulator
     >>> carry_out(book, simulator, 1000, batch=500)
-    CarriedOut(done=1000, failed=0, saved_before=0, rebuilds=0, stopped=None, dashboard=None)
-    >>> carry_out(book, simulator, 1500).saved_before, book.simulations().x.shape
+    CarriedOut(done=1000, failed=0, saved=0, rebuilds=0, stopped=None, dashboard=None)
+    >>> carry_out(book, simulator, 1500).saved, book.simulations().x.shape
     (1000, (1500, 2))
     """
-    _check(n, batch, failure_budget, timeout)
+    _check(n, batch, timeout)
     parcel, refusal = _parcel(simulator)
     owner = new_owner()
     with book.coordinator(owner=owner) as leader:
@@ -103,7 +104,7 @@ def carry_out(
         before = progress_of(book.ledger, round)
         if n is None and not before.planned:
             raise UsageError(f"nothing is planned in round {round}; expected a number of simulations; say how many: n=...")
-        _refuse_failures(book, round, failure_budget, max(n or 0, before.planned))
+        keep_to_budget(book, failure_budget, round=round)
         crew = crew_for(simulator.kind, travels=parcel is not None, executor=executor, workers=workers, dask=dask)
         try:
             if crew.sends and parcel is None:
@@ -150,12 +151,10 @@ def batches_of(book: Book, simulator: Simulator, sent: str | Resident) -> Callab
     return make
 
 
-def _check(n: int | None, batch: int | None, failure_budget: float, timeout: float | None) -> None:
+def _check(n: int | None, batch: int | None, timeout: float | None) -> None:
     for name, value in (("n", n), ("batch", batch), ("timeout", timeout)):
         if value is not None and value <= 0:
             raise UsageError(f"got {name}={value}; expected more than zero; choose such a number, or leave it out")
-    if not 0 <= failure_budget <= 1:
-        raise UsageError(f"got failure_budget={failure_budget}; expected a share between 0 and 1; write 0.05 for 5 %")
 
 
 def _parcel(simulator: Simulator) -> tuple[str | None, CannotTravel | None]:
@@ -227,8 +226,6 @@ def _run(supervisor: Supervisor, work: Callable[[], None]) -> str | None:
         with interrupts(stop):
             work()
         now = False
-    except KeyboardInterrupt:
-        supervisor.stopping = "aborted"
     finally:
         supervisor.close(now=now)
     return supervisor.stopping
@@ -275,36 +272,12 @@ def _teller(
             progress({"done": done, "total": total, "failed": failed, "rate": rate})
         if supervisor.failed and supervisor.stopping is None:
             try:
-                _refuse_failures(book, round, budget, total)
+                keep_to_budget(book, budget, round=round)
             except TooManyFailures as error:
                 supervisor.refuse(error)
 
     return tell
 
 
-def _refuse_failures(book: Book, round: int, budget: float, total: int) -> None:
-    """Stop a round that is sure to fail too often: by what has failed already, or by a rate that is no accident (1 in 1000)."""
-    now = progress_of(book.ledger, round)
-    if not now.failed or now.done >= total or not _too_many(now.failed, now.done, budget, total):
-        return
-    said = [failure.said or failure.status for failure in book.failures(round)[:3]]
-    raise TooManyFailures(
-        f"{now.failed} of {now.done} simulations of round {round} failed ({100 * now.failed / now.done:.3g} %); expected at most "
-        f"{100 * budget:.3g} %; the first said: {'; '.join(said)}; see book.failures(), mend the simulator or the prior's range in a new "
-        "run, or go on with a larger failure_budget: what is done is kept"
-    )
-
-
-def _too_many(failed: int, done: int, budget: float, total: int) -> bool:
-    """
-    >>> _too_many(3, 3, 0.05, 1000), _too_many(2, 2, 0.05, 1000), _too_many(6, 100, 0.05, 1000), _too_many(51, 1000, 0.05, 1000)
-    (True, False, False, True)
-    """
-    if failed > budget * total:
-        return True
-    rate = failed / done
-    if failed < 3 or rate <= budget or budget == 1:
-        return False
-    # Chernoff's bound of the chance of so many failures if the rate were what the budget allows.
-    rest = (1 - rate) * math.log((1 - rate) / (1 - budget)) if rate < 1 else 0.0
-    return done * (rate * math.log(rate / budget) + rest) > _SURE
+# The function and its module share a name: whichever of them `quincunx.lab.carry_out` is, it can be called.
+make_callable(__name__, carry_out)
