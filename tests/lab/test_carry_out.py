@@ -128,25 +128,27 @@ def test_a_broken_executor_that_was_handed_in_ends_the_run_which_goes_on_with_an
 
 def test_workers_that_never_work_are_given_up(book):
     with pytest.raises(ExecutorBroken, match=r"ended 11 times.*a worker died"):
-        carry_out(book, BELL, 40, batch=20, executor=lambda: Fragile(lambda call, batch: True), workers=1)
-    assert book.state["leased"] == 0 and carry_out(book, BELL, 40, workers=0).done == 40
+        carry_out(book, BELL, 400, batch=20, executor=lambda: Fragile(lambda call, batch: True), workers=1)
+    assert book.state["leased"] == 0 and book.state["done"] < 10
+    carry_out(book, BELL, 400, workers=0)
+    same_as_anywhere(book, BELL, 400)
 
 
 def test_a_simulation_that_kills_its_workers_is_found_alone_and_marked(book):
-    poison = int(np.flatnonzero(simulate(DEADLY, 60, key=5, theta=None, workers=2).status == LOST)[0])
+    poison = np.flatnonzero(simulate(BELL, 60, key=5, workers=0).theta["mu"] > 1.5)
 
     def kills(call, batch):
-        return batch.first <= poison < batch.first + batch.n
+        return any(batch.first <= i < batch.first + batch.n for i in poison)
 
     with pytest.warns(FailureWarning, match="failed"):
         made = carry_out(
             book, DEADLY, 60, batch=20, executor=lambda: Fragile(kills), workers=1, failure_budget=0.5
         )
-    assert made.failed >= 1 and made.rebuilds == 2
-    sims = book.simulations()
-    assert np.array_equal(sims.status == LOST, sims.theta["mu"] > 1.5)
-    failure = next(failure for failure in book.failures() if failure.index == poison)
-    assert failure.status == "lost" and failure.theta["mu"] > 1.5 and "process" in failure.said
+    assert made.failed == len(poison) > 0 and made.rebuilds >= 2
+    assert np.flatnonzero(book.simulations().status == LOST).tolist() == poison.tolist()
+    failure = book.failures()[0]
+    assert failure.index == poison[0] and failure.status == "lost" and failure.theta["mu"] > 1.5
+    assert "process" in failure.said
 
 
 def test_a_failed_simulation_is_kept_and_the_budget_stops_the_run(book):

@@ -133,7 +133,7 @@ class Supervisor:
             self._since.pop(future, None)
             error = CancelledError() if future.cancelled() else future.exception()
             if error is None:
-                self._finish(held, future.result())
+                self._finish(held, future.result(), lone)
             elif not _is_loss(error):
                 self.book.release(held)
                 self.refuse(error)
@@ -151,14 +151,15 @@ class Supervisor:
                 self.book.release(held)
             self._break(broken, lost[: self.crew.workers + 1])
 
-    def _finish(self, held: Lease, made: Done) -> None:
+    def _finish(self, held: Lease, made: Done, lone: bool = False) -> None:
         try:
             self.book.complete(held, made.shard)
         except (DataFileError, ChecksumMismatch) as error:
             self.book.fail(held, _said(error), again=True)
             self._count_fruitless(error)
             return
-        self._fruitless = 0
+        # That a batch can be done alone does not say that the workers are any good.
+        self._fruitless = self._fruitless if lone else 0
         self.done += made.shard.rows
         self.failed += made.shard.failed
         self.longest = max(self.longest, made.seconds)
