@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import numpyro.distributions as dist
-from postgresql import server
 
+from postgresql import server
 from quincunx.lab import begin_book, carry_out, open_book
 from quincunx.model import Prior, command
 from quincunx.run import simulate

@@ -102,9 +102,7 @@ def test_a_jax_simulator_runs_in_this_process(book):
 
 def test_settings_of_a_round(book):
     carry_out(book, BELL, 20, batch=10, round=1, design={"shift": 2.0}, workers=0)
-    assert np.array_equal(
-        book.simulations(1).x, simulate(BELL, 20, key=5, round=1, design={"shift": 2.0}, workers=0).x
-    )
+    assert np.array_equal(book.simulations(1).x, simulate(BELL, 20, key=5, round=1, design={"shift": 2.0}, workers=0).x)
     with pytest.raises(UsageError, match="design"):
         carry_out(book, BELL, 40, batch=10, round=1, design={"shift": 3.0}, workers=0)
 
@@ -141,9 +139,7 @@ def test_a_simulation_that_kills_its_workers_is_found_alone_and_marked(book):
         return any(batch.first <= i < batch.first + batch.n for i in poison)
 
     with pytest.warns(FailureWarning, match="failed"):
-        made = carry_out(
-            book, DEADLY, 60, batch=20, executor=lambda: Fragile(kills), workers=1, failure_budget=0.5
-        )
+        made = carry_out(book, DEADLY, 60, batch=20, executor=lambda: Fragile(kills), workers=1, failure_budget=0.5)
     assert made.failed == len(poison) > 0 and made.rebuilds >= 2
     assert np.flatnonzero(book.simulations().status == LOST).tolist() == poison.tolist()
     failure = book.failures()[0]

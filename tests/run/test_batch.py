@@ -53,7 +53,9 @@ def test_failures_are_data_also_when_all_fail(tmp_path):
         warnings.simplefilter("error")
         done = run_batch(batch)
     sims = made(batch, done)
-    assert np.array_equal(sims.status == RAISED, sims.theta["mu"] > 0) and done.shard.failed == (sims.status != OK).sum()
+    assert (
+        np.array_equal(sims.status == RAISED, sims.theta["mu"] > 0) and done.shard.failed == (sims.status != OK).sum()
+    )
     assert all("no root" in said for said in sims.messages.values())
     worst = int(np.flatnonzero(sims.status)[0])
     one = Batch(parcel_of(PICKY), "5", 0, worst, 1, str(tmp_path))

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import tempfile
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from quincunx.cli.duration import seconds_of
 from quincunx.errors import CommandNotFound, QuincunxError, UsageError
 
 
-class System(str, Enum):
+class System(StrEnum):
     """Batch systems."""
 
     slurm = "slurm"
@@ -37,19 +37,19 @@ def submit(
     name: Annotated[
         str | None, typer.Option("--run", metavar="NAME", help="Which run, where a database holds several.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be submitted, and submit nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be submitted, and submit nothing.")
+    ] = False,
 ) -> None:
     """Submit workers on a run: a Slurm array, an HTCondor queue or a Kubernetes job."""
     wrong = [text for text in set or [] if "=" not in text]
     if wrong:
         raise UsageError(f"got the option '{wrong[0]}'; expected NAME=VALUE; write it so")
-    from quincunx.lab import submission
+    from quincunx.lab.submission import submission
 
     options = dict(text.split("=", 1) for text in set or [])
     place = run if "://" in run else str(Path(run).resolve())
-    made = submission(
-        system.value, place, jobs=jobs, seconds=seconds_of(time), options=options, name=name, image=image
-    )
+    made = submission(system.value, place, jobs=jobs, seconds=seconds_of(time), options=options, name=name, image=image)
     if dry_run:
         typer.echo(made.text, nl=False)
         return

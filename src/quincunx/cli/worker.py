@@ -45,9 +45,7 @@ def worker(
         simulator = read_again(config).simulator if "source" in config else None
         try:
             with progress("working") as tell:
-                came = work(
-                    book, simulator, workers=n, seconds=seconds, failure_budget=failure_budget, progress=tell
-                )
+                came = work(book, simulator, workers=n, seconds=seconds, failure_budget=failure_budget, progress=tell)
         except KeyboardInterrupt:
             raise Interrupted("stopped; batches under way were given back", resume=again) from None
         if came.stopped == "interrupted":

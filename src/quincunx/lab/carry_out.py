@@ -103,14 +103,18 @@ def carry_out(
         number = book.use(simulator)
         before = progress_of(book.ledger, round)
         if n is None and not before.planned:
-            raise UsageError(f"nothing is planned in round {round}; expected a number of simulations; say how many: n=...")
+            raise UsageError(
+                f"nothing is planned in round {round}; expected a number of simulations; say how many: n=..."
+            )
         keep_to_budget(book, failure_budget, round=round)
         crew = crew_for(simulator.kind, travels=parcel is not None, executor=executor, workers=workers, dask=dask)
         try:
             if crew.sends and parcel is None:
                 raise refusal or CannotTravel(simulator.name)
             if parcel is None and simulator.kind == "host" and workers is None and executor is None:
-                warnings.warn(f"simulations run in this process, one after another: {refusal}", QuincunxWarning, stacklevel=2)
+                warnings.warn(
+                    f"simulations run in this process, one after another: {refusal}", QuincunxWarning, stacklevel=2
+                )
             _note(book, parcel, crew, number)
             supervisor = Supervisor(
                 book,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from quincunx._verb import make_callable
 from quincunx.errors import UsageError
 from quincunx.lab.export.yaml import to_yaml
 
@@ -140,3 +141,6 @@ def _kubernetes(argv: list[str], jobs: int, seconds: int, options: dict[str, str
 
 
 _SYSTEMS = {"slurm": _slurm, "htcondor": _htcondor, "kubernetes": _kubernetes}
+
+# The function and its module share a name: whichever of them `quincunx.lab.submission` is, it can be called.
+make_callable(__name__, submission)

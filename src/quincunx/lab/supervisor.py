@@ -2,7 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass, field
 
 from quincunx.errors import ChecksumMismatch, DataFileError, ExecutorBroken, LeaseLost
@@ -206,7 +214,9 @@ class Supervisor:
     def _count_fruitless(self, error: BaseException) -> None:
         self._fruitless += 1
         if self._fruitless > _GIVE_UP:
-            self._give_up(f"workers ended {self._fruitless} times with no batch done in between ({_said(error)})", error)
+            self._give_up(
+                f"workers ended {self._fruitless} times with no batch done in between ({_said(error)})", error
+            )
         else:
             self._pause(min(2.0 ** (self._fruitless - 1), _LONGEST_PAUSE))
 

@@ -168,9 +168,7 @@ def _joined(parts: list[Any]) -> Any:
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *some: np.concatenate(some), *parts)
 
 
-def _write(
-    batch: Batch, simulator: Simulator, outcome: Outcome, theta: Any, design: Any, pieces: list[Piece]
-) -> Shard:
+def _write(batch: Batch, simulator: Simulator, outcome: Outcome, theta: Any, design: Any, pieces: list[Piece]) -> Shard:
     sims = Simulations(
         theta,
         _joined([piece.x for piece in pieces]),
