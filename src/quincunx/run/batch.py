@@ -1,6 +1,7 @@
 """The unit of work: some simulations of a round, run wherever this is called, written to a shard of their own."""
 
 import json
+import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ from quincunx.run.simulations import Simulations
 from quincunx.run.tasks import Task, run_task
 
 __all__ = ["Batch", "Done", "Resident", "run_batch", "run_batch_alone"]
+
+# A compiled program has all cores to itself; what others do meanwhile is write their shards.
+_computing = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +86,13 @@ def run_batch(batch: Batch) -> Done:
         # Everything a batch could warn of is said once, by the one who handed it out.
         warnings.simplefilter("ignore", QuincunxWarning)
         seen = _seen(batch.simulator, batch.key, batch.design)
-        began = time.perf_counter()
         if simulator.kind == "jax":
             plan = _plan(batch, simulator, design)
             each = working_bytes(seen.program) + 16 * seen.outcome.dim + 8 * simulator.prior.dim + 64
             each = each if not simulator.batched else max(1, each // 7)
-            pieces = list(run_jax(plan, chunk_size(batch.n, each, MEMORY)))
+            with _computing:
+                began = time.perf_counter()
+                pieces = list(run_jax(plan, chunk_size(batch.n, each, MEMORY)))
             theta = _joined([piece.theta for piece in pieces])
         else:
             theta, task = _task(batch, simulator, design, seen.outcome)
