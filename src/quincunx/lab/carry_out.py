@@ -129,6 +129,8 @@ def carry_out(
             stopped = _run(supervisor, lambda: _plan_and_run(supervisor, simulator, n, round, design, batch))
         finally:
             crew.close()
+        now = progress_of(book.ledger, round)
+        stopped = stopped if now.done < max(n or 0, now.planned) else None
         result = CarriedOut(
             supervisor.done, supervisor.failed, before.done, supervisor.rebuilds, stopped, crew.dashboard
         )

@@ -128,6 +128,8 @@ class Supervisor:
 
     def _give_back(self) -> None:
         """Take back what no worker has begun."""
+        if not self.crew.recalls:
+            return
         for future in [future for future in self._out if future.cancel()]:
             self.book.release(self._out.pop(future))
 

@@ -77,7 +77,7 @@ def dask_crew(where: str, workers: int | None = None) -> Crew:
         executor.shutdown(wait=not now)
 
     count = workers or int((match and match[3]) or 0) or len(client.scheduler_info()["workers"]) or 1
-    return Crew("dask", count, start, stop, dashboard=client.dashboard_link, close=close)
+    return Crew("dask", count, start, stop, recalls=False, dashboard=client.dashboard_link, close=close)
 
 
 def _cluster(distributed: Any, match: re.Match[str], workers: int | None) -> Any:

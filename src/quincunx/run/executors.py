@@ -20,7 +20,8 @@ class Crew:
     """Workers, by what it takes to have them.
 
     `start` opens an executor, `again` says whether it can do so after one broke. `stop(executor, now)` lets go of one, after its work
-    or at once. `sends` says whether simulators have to travel, `ends` whether a worker that hangs can be ended. `close` lets go of what
+    or at once. `sends` says whether simulators have to travel, `ends` whether a worker that hangs can be ended, `recalls` whether what no worker has
+    begun can be told and taken back. `close` lets go of what
     all executors rest on.
     """
 
@@ -31,6 +32,7 @@ class Crew:
     again: bool = True
     sends: bool = True
     ends: bool = False
+    recalls: bool = True
     dashboard: str | None = None
     close: Callable[[], None] = lambda: None
 
@@ -82,9 +84,10 @@ def _given(executor: Any, workers: int | None) -> Crew:
     # Executors keep how many workers they have under this name, as far as they tell at all.
     count = workers or getattr(executor, "_max_workers", None) or os.cpu_count() or 1
     sends = not isinstance(executor, ThreadPoolExecutor)
+    recalls = not type(executor).__module__.startswith("distributed")
     if opens:
         return Crew("given", count, executor, _stop)
-    return Crew("given", count, lambda: executor, lambda given, now: None, again=False, sends=sends)
+    return Crew("given", count, lambda: executor, lambda given, now: None, again=False, sends=sends, recalls=recalls)
 
 
 def _stop_pool(executor: Any, now: bool) -> None:
