@@ -37,6 +37,8 @@ bench: $(VENV)/.dev  ## ours, the peer, the ratio, the limit
 	$(BIN)/python benchmarks/million.py
 	$(BIN)/python benchmarks/shards.py
 	$(BIN)/python benchmarks/writers.py
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/chaos.py
 	$(BIN)/python benchmarks/two_moons.py
 	$(BIN)/python benchmarks/against_sbi.py
 

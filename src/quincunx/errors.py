@@ -11,12 +11,14 @@ __all__ = [
     "AllSimulationsFailed",
     "BatchAxisError",
     "CalibrationWarning",
+    "CannotTravel",
     "ChecksumMismatch",
     "CommandNotFound",
     "ConstantColumnWarning",
     "CorruptFile",
     "DataFileError",
     "DiskFull",
+    "ExecutorBroken",
     "FailureWarning",
     "FewSimulationsWarning",
     "Interrupted",
@@ -96,6 +98,10 @@ class AllSimulationsFailed(QuincunxError):
 
 class SimulatorError(QuincunxError):
     """A simulator that cannot be called, or that raises wherever it is called."""
+
+
+class CannotTravel(QuincunxError):
+    """A simulator that other processes cannot be given: a lambda, a local function, or one of a notebook or a script."""
 
 
 class CommandNotFound(QuincunxError):
@@ -223,6 +229,10 @@ class LedgerUnreachable(QuincunxError):
 
 class UnknownRun(QuincunxError):
     """A lab book, a run, a round or an artefact that is not there."""
+
+
+class ExecutorBroken(QuincunxError):
+    """Workers that end again and again before any work is done; what is done is kept, and the run can be resumed."""
 
 
 class SecondCoordinator(QuincunxError):

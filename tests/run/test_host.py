@@ -11,7 +11,7 @@ import pytest
 from quincunx.errors import FailureWarning, QuincunxWarning
 from quincunx.model import Prior, simulator, wrap
 from quincunx.run import host, pool, simulate
-from quincunx.run.pool import address_of
+from quincunx.run.address import address_of
 from quincunx.run.status import LOST
 
 PRIOR = Prior(mu=dist.Normal(0.0, 1.0))

@@ -20,7 +20,9 @@ from quincunx.cli.report import report
 from quincunx.cli.resume import resume
 from quincunx.cli.simulate import simulate
 from quincunx.cli.status import status
+from quincunx.cli.submit import submit
 from quincunx.cli.train import train
+from quincunx.cli.worker import worker
 
 _HELP = """From a simulator and an observation to a checked answer.
 
@@ -46,6 +48,8 @@ for name, verb in (
     ("train", train),
     ("infer", infer),
     ("check", check),
+    ("worker", worker),
+    ("submit", submit),
     ("report", report),
     ("export", export),
     ("bench", bench),

@@ -197,4 +197,6 @@ def load(name: str, /, **options: Any) -> "Problem":
 def _build(line: Entry, options: tuple[tuple[str, Any], ...]) -> "Problem":
     module = importlib.import_module(f"quincunx.gallery.{line.module}")
     built = getattr(module, line.function)(**dict(options))
+    # A function within a function is not found by its name: this is how another process makes it anew.
+    built.simulator.function.built_by = (module.__name__, line.function, dict(options))
     return dataclasses.replace(built, options=options)

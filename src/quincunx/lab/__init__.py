@@ -30,6 +30,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "carry_out": ["CarriedOut", "carry_out"],
         "failure_budget": ["FAILURE_BUDGET", "keep_to_budget"],
         "study": ["Study"],
+        "submission": ["Submission", "submission"],
+        "worker": ["Worked", "simulator_of", "work"],
         "report": [
             "CheckRow",
             "ComparisonRow",

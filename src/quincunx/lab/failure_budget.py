@@ -4,11 +4,10 @@ import json
 from collections import Counter
 
 import numpy as np
-from sqlalchemy import func, select
 
 from quincunx.errors import TooManyFailures, UsageError
-from quincunx.lab.book import Book, schema
-from quincunx.lab.book.leases import FAILED
+from quincunx.lab.book import Book
+from quincunx.lab.book.progress import progress_of
 from quincunx.run.sharded import ShardedSimulations
 from quincunx.run.shards import read_groups
 from quincunx.run.simulations import Simulations
@@ -37,13 +36,9 @@ def keep_to_budget(book: Book, budget: float, *, round: int = 0) -> None:
     """
     if not 0.0 <= budget <= 1.0:
         raise UsageError(f"got a failure budget of {budget}; expected a share between 0 and 1; write for example 0.05")
-    table = schema.batch
-    sums = [func.coalesce(func.sum(column), 0) for column in (table.c.n, table.c.rows, table.c.failed)]
-    asked = select(*sums).where(table.c.run_id == book.ledger.run, table.c.round == round, table.c.state != FAILED)
-    with book.ledger.database.read() as connection:
-        planned, rows, failed = (int(number) for number in connection.execute(asked).one())
-    going_on = rows < planned
-    if failed <= budget * rows or (going_on and failed < _FEWEST):
+    now = progress_of(book.ledger, round)
+    rows, failed = now.done, now.failed
+    if failed <= budget * rows or (rows < now.planned and failed < _FEWEST):
         return
     how = Counter(failure.status for failure in book.failures(round)).most_common()
     raise TooManyFailures(

@@ -74,7 +74,8 @@ def run_jax(plan: Plan, size: int) -> Iterator[Piece]:
 
 def draw_rows(plan: Plan) -> tuple[dict[str, np.ndarray] | None, dict[str, np.ndarray] | None]:
     """The parameters and settings a plan would draw, for simulators that do not run in JAX."""
-    size = min(65_536, 1 << max(0, plan.n - 1).bit_length())
+    # Few cost as much as a thousand, and are not compiled anew for every number of rows.
+    size = max(1024, min(65_536, 1 << max(0, plan.n - 1).bit_length()))
     chunks = []
     for first in range(0, plan.n, size):
         keep = min(size, plan.n - first)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from quincunx.model.outcome import Outcome
+from quincunx.run.address import address_of
 from quincunx.run.engine import Piece, Plan
 from quincunx.run.pace import Pace
-from quincunx.run.pool import address_of, run_pool
+from quincunx.run.pool import run_pool
 from quincunx.run.tasks import Task, run_task
 
 __all__ = ["run_host"]

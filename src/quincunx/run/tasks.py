@@ -126,9 +126,11 @@ def part_of(task: Task, first: int, last: int) -> Task:
     )
 
 
-def dead(task: Task) -> Piece:
-    """What is known of one simulation that ended its process."""
+_DIED = "the simulation ended its whole process (a crash in compiled code, or out of memory)"
+
+
+def dead(task: Task, status: int = LOST, said: str = _DIED) -> Piece:
+    """What is known of one simulation that ended its process, or had to be ended with it."""
     k = () if task.events is None else (task.events,)
     x = task.outcome.unflatten(np.full((1, *k, task.outcome.dim), np.nan, np.float32))
-    said = {task.rows.start: "the simulation ended its whole process (a crash in compiled code, or out of memory)"}
-    return Piece(task.rows, x, np.full(1, LOST, np.uint8), said)
+    return Piece(task.rows, x, np.full(1, status, np.uint8), {task.rows.start: said})

@@ -182,10 +182,9 @@ def _killed_with_us(group: int) -> Iterator[None]:
 
 
 def _tied_to_parent() -> list[str]:
-    """A prefix that has Linux kill the program when the thread that started it ends, as the main one does at our death."""
+    """A prefix that has Linux kill the program when the thread that started it ends: that one waits for it, so at our death only."""
     program = _setpriv()
-    in_main = threading.current_thread() is threading.main_thread()
-    return [program, "--pdeathsig", "KILL", "--"] if program is not None and in_main else []
+    return [] if program is None else [program, "--pdeathsig", "KILL", "--"]
 
 
 @cache
