@@ -130,8 +130,9 @@ class Chaos:
                         os.kill(self.rng.choice(found), signal.SIGKILL)
                         self.killed += 1
                 if done < self.batches and whole(processes):
-                    processes = [p for p in processes if p.poll() is None] or []
-                    processes += start(2 - len(processes)) if len(processes) < 2 else []
+                    wanted = len(processes)
+                    processes = [p for p in processes if p.poll() is None]
+                    processes += start(wanted - len(processes))
         finally:
             for process in processes:
                 process.kill()
@@ -195,7 +196,8 @@ def run(kind: str, folder: Path, n: int, crash: str, hang: str, url: str | None 
             return [pid for p in processes for pid in children(p.pid)]
 
         def whole(processes):
-            return False
+            # One that gave up is started again, as anyone would.
+            return any(p.poll() is not None for p in processes)
 
     chaos = Chaos(again, -(-n // BATCH))
     began = time.time()

@@ -51,7 +51,13 @@ def dask_crew(where: str, workers: int | None = None) -> Crew:
         raise MissingExtra("dask", "running on Dask") from error
     dask: Any = importlib.import_module("dask")
     with dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS}):
-        cluster = None if match is None else _cluster(distributed, match, workers)
+        try:
+            cluster = None if match is None else _cluster(distributed, match, workers)
+        except RuntimeError as error:
+            raise ExecutorBroken(
+                f"the Dask cluster '{where}' did not start ({error}: {error.__cause__}); expected workers that do; resume the run, with fewer "
+                "of them or more time for a busy machine (distributed.comm.timeouts.connect)"
+            ) from error
         try:
             client = distributed.Client(where if cluster is None else cluster, timeout=30, set_as_default=False)
         except (OSError, TimeoutError) as error:
