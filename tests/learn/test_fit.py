@@ -1,5 +1,7 @@
 """The one training loop: it reaches the minimiser, keeps the best, resumes to the bit, and survives Ctrl-C."""
 
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -65,6 +67,13 @@ def test_interrupted_returns_the_best_so_far_and_resumes_to_the_bit(data, whole,
     assert rest.stopped == "budget" and rest.epochs == 12
     for a, b in zip(jax.tree.leaves(whole.model), jax.tree.leaves(rest.model), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_signal_ends_the_epoch_under_way(data, whole):
+    part = run(data, progress=lambda report: report["epoch"] == 3 and signal.raise_signal(signal.SIGINT))
+    assert part.stopped == "interrupted" and part.epochs == 3
+    np.testing.assert_array_equal(part.history["validation"], whole.history["validation"][:3])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_same_key_same_bits(data, whole):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from quincunx.learn.compiler import quick_jit
 from quincunx.learn.flat import Layout, layout_of, unflatten
+from quincunx.learn.interrupt import interruption
 from quincunx.values import register
 
 
@@ -126,7 +128,8 @@ def fit(
     key=)` is a mean loss over a batch of them. Every member has its own initialisation, its own validation rows and its
     own order of batches. An epoch is one compiled scan on the device and one synchronisation with the host; the ragged
     last batch of an epoch is left out (another permutation brings its rows back). The parameters returned are those of each member's
-    best validation loss. Ctrl-C returns the best so far, with `stopped == "interrupted"`. A `state` from an earlier
+    best validation loss. Ctrl-C ends the epoch under way and returns the best so far, with `stopped == "interrupted"`; a
+    second one does so at once. A `state` from an earlier
     `Fit` with the same arguments goes on from there, to the same bits as if it had never stopped.
 
     >>> import equinox as eqx, jax, jax.numpy as jnp
@@ -151,8 +154,9 @@ def fit(
     keys = jax.random.split(k_train, members)
     epochs = int(settings.epochs or 0)
     epoch, stopped = int(state.epoch[0]), "budget"
-    try:
+    with interruption() as asked, suppress(KeyboardInterrupt):
         while epoch < epochs:
+            stopped = "interrupted"
             order = _shuffled(jax.random.fold_in(k_split, epoch), training)[:, : batches[1] * batches[2]]
             state = _epoch(
                 functional, static, layout, settings, data, order.reshape(batches), held_out, buffers, keys, state
@@ -161,11 +165,12 @@ def fit(
             best_epoch = int(np.asarray(state.best_epoch).max())
             if progress is not None:
                 progress(_report(state, epoch, settings, time.process_time() - started))
+            if asked() and epoch < epochs:
+                break
+            stopped = "budget"
             if epoch - best_epoch > settings.patience:
                 stopped = "patience"
                 break
-    except KeyboardInterrupt:
-        stopped = "interrupted"
     done = slice(0, epoch)
     return Fit(
         _assemble(static, layout, buffers, state.best),
