@@ -37,7 +37,7 @@ def chosen(sims):
 
 def test_the_better_candidate_wins_and_the_scores_are_told(chosen):
     assert chosen.method["method"] == "nle"
-    assert "chosen from 2 candidates" in chosen.notes[-1] and "npe linear x1" in chosen.notes[-1]
+    assert "chosen from 2 candidates" in chosen.notes[-1] and "npe linear x5" in chosen.notes[-1]
 
 
 def test_scores_are_the_mean_log_posterior_of_the_truth(sims):

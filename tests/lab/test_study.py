@@ -182,7 +182,9 @@ def test_a_run_on_a_server_is_told_by_its_url_and_its_name(server, tmp_path):
         return json.loads(ended.stdout)
 
     named = ("--run", "on-a-server", "--json")
-    made = verb("simulate", "two_moons", "-n", 60, "--out", server, "--folder", tmp_path / "files", *named)
+    made = verb(
+        "simulate", "two_moons", "-n", 60, "--batch", 3, "--out", server, "--folder", tmp_path / "files", *named
+    )
     assert made["simulations"] == 60
     assert verb("status", server, *named)["batches"]["done"] == 20
     assert verb("export", server, "npz", tmp_path / "sims.npz", *named)["format"] == "npz"

@@ -11,7 +11,7 @@ import typer
 
 from quincunx.cli.console import say
 from quincunx.cli.duration import seconds_of
-from quincunx.errors import CommandNotFound, QuincunxError, UsageError
+from quincunx.errors import CommandNotFound, QuincunxError, UnknownRun, UsageError
 
 
 class System(StrEnum):
@@ -53,6 +53,10 @@ def submit(
     if dry_run:
         typer.echo(made.text, nl=False)
         return
+    if "://" not in run and not (Path(run) / "ledger.sqlite").is_file():
+        raise UnknownRun(
+            f"got '{run}', where no run is; expected the folder of one; begin it: quincunx simulate STUDY --out {run}"
+        )
     if shutil.which(made.program) is None:
         raise CommandNotFound(
             f"got no program '{made.program}' on the PATH; expected that of {system.value}; run this where jobs are submitted from, or take "

@@ -57,7 +57,7 @@ def problem_distractors() -> Problem:
     """
     prior = _prior()
     noise = distractor_mixture()
-    informative = np.argsort(noise["permutation"])[: 2 * DRAWS]
+    informative = np.argsort(noise["permutation"])[: 2 * DRAWS].astype(np.int32)
 
     def masked_log_likelihood(theta: dict, x: Float[Array, " 100"]) -> Float[Array, ""]:
         return log_likelihood(theta, x[informative])
@@ -103,7 +103,8 @@ def distractor_mixture() -> dict[str, np.ndarray]:
     for _ in range(COMPONENTS):
         lower = np.tril(stream.normal(size=(DISTRACTORS, DISTRACTORS)))
         factors.append(lower + np.diag(np.exp(stream.normal(size=DISTRACTORS))))
-    permutation = stream.permutation(DISTRACTORS + 2 * DRAWS)
+    # of one width whether or not 64-bit numbers are switched on around it
+    permutation = stream.permutation(DISTRACTORS + 2 * DRAWS).astype(np.int32)
     return {"loc": loc, "scale_tril": 3 * np.array(factors), "permutation": permutation}
 
 

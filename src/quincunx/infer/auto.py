@@ -59,7 +59,7 @@ class Auto(Method):
         ]
         scores = score(fitted, test, prior, key=k_score)
         best = int(np.argmax(scores))
-        told = ", ".join(f"{_label(m)} {s:.3f}" for m, s in zip(candidates, scores, strict=True))
+        told = ", ".join(f"{_label(m, f)} {s:.3f}" for m, f, s in zip(candidates, fitted, scores, strict=True))
         note = f"chosen from {len(candidates)} candidates by mean log q(theta | x) on {len(test)} held-out pairs, in nats: {told}"
         return fitted[best].noting(note)
 
@@ -147,7 +147,7 @@ def _first_design(design: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if design is None else {name: values[0] for name, values in design.items()}
 
 
-def _label(method: Method) -> str:
+def _label(method: Method, fitted: Estimator) -> str:
     density = getattr(method, "density", None)
     kind = density if isinstance(density, str) else (density or {}).get("kind", "")
-    return f"{method.name} {kind} x{method.members or 'default'}".replace("  ", " ")
+    return f"{method.name} {kind} x{fitted.surrogate.members}".replace("  ", " ")
