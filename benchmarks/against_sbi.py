@@ -29,7 +29,7 @@ PRIORS = {
 OURS = {
     "two_moons": ("npe", "members=1"),
     "slcp": ("nle", "density=gaussian"),
-    "gaussian_linear": ("npe", "density=linear"),
+    "gaussian_linear": ("npe", "density=linear", "members=1"),
     "gaussian_linear_uniform": ("nle", "density=linear"),
     "gaussian_mixture": ("npe", "density=mixture", "members=3"),
 }

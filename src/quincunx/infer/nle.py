@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 from quincunx.infer.densities import conditional_spec, settings_for
 from quincunx.infer.indirect import PotentialEstimator
 from quincunx.infer.method import Method
+from quincunx.infer.preparation import scaled
 from quincunx.infer.scoring import fit_potential, whole_columns
 from quincunx.learn import FitSettings
 from quincunx.learn.build import Spec
@@ -56,9 +57,9 @@ class NLE(Method):
         """Learn q(x | theta) from simulations. Raises as `NPE.fit`."""
 
         def plan(prepared):
-            design = np.asarray(prepared.scales["design"].forward(prepared.rows.design))
+            design = np.asarray(scaled(prepared.scales["design"], prepared.rows.design))
             condition = np.concatenate([prepared.theta, design], axis=1)
-            x = np.asarray(prepared.scales["x"].forward(prepared.rows.x[:, 0]))
+            x = np.asarray(scaled(prepared.scales["x"], prepared.rows.x[:, 0]))
             density = {"kind": self.density} if self.density == "mixed" else self.density
             if self.density_of_cells:
                 kept, whole = prepared.scales["x"].kept, whole_columns(prepared.rows.x)
