@@ -18,6 +18,7 @@ __all__ = [
     "CorruptFile",
     "DataFileError",
     "DiskFull",
+    "DuplicateSite",
     "ExecutorBroken",
     "FailureWarning",
     "FewSimulationsWarning",
@@ -28,11 +29,15 @@ __all__ = [
     "LedgerUnreachable",
     "MissingExtra",
     "MisspecificationWarning",
+    "MovingSupport",
     "NameMismatch",
     "NetworkFolder",
+    "NoGold",
     "NoTruth",
+    "NonFiniteGold",
     "NonFiniteObservation",
     "OutputNotEmpty",
+    "OutsideReference",
     "PromotionWarning",
     "QuincunxError",
     "QuincunxWarning",
@@ -58,7 +63,9 @@ __all__ = [
     "UnknownRun",
     "UnsafeFile",
     "UnsupportedPrior",
+    "UnusedParameter",
     "UsageError",
+    "ZeroProbability",
 ]
 
 
@@ -282,6 +289,34 @@ class Interrupted(QuincunxError):
     def __init__(self, message: str = "interrupted", *, resume: str | None = None):
         self.resume = resume
         super().__init__(message if resume is None else f"{message}; to go on: {resume}")
+
+
+class DuplicateSite(QuincunxError):
+    """Two draws of a program that go by one name."""
+
+
+class MovingSupport(QuincunxError):
+    """A draw whose range of possible values depends on the parameters: its joint ratio and score are wrong, not just noisy."""
+
+
+class NoGold(QuincunxError):
+    """Gold asked of a simulator that tells nothing of its inside, or simulations that carry none."""
+
+
+class NonFiniteGold(QuincunxError):
+    """A joint score or ratio that is NaN or infinite."""
+
+
+class OutsideReference(QuincunxError):
+    """Parameters under which something can happen that the reference of a ratio says cannot."""
+
+
+class UnusedParameter(QuincunxError):
+    """A parameter on which no draw of a simulator depends."""
+
+
+class ZeroProbability(QuincunxError):
+    """A condition that has probability zero."""
 
 
 class QuincunxWarning(UserWarning):

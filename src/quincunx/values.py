@@ -42,6 +42,7 @@ _HOMES = {
     "potential_posterior": "quincunx.infer.indirect",
     "prior": "quincunx.model.prior",
     "reader": "quincunx.infer.reading",
+    "reference": "quincunx.model.reference",
     "region": "quincunx.model.region",
     "repair": "quincunx.check.conformal",
     "report": "quincunx.check.report",

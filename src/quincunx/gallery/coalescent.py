@@ -15,8 +15,8 @@ from quincunx.errors import MissingExtra, UsageError
 from quincunx.gallery.catalogue import entry
 from quincunx.gallery.discrete import draw_poisson
 from quincunx.gallery.grid import grid_log_evidence, grid_posterior_sample
-from quincunx.gallery.problem import Gold, Problem, Truth
-from quincunx.model import Prior, simulator
+from quincunx.gallery.problem import Problem, Truth
+from quincunx.model import Gold, Prior, simulator
 
 _SEED_END = 2**31
 
@@ -82,13 +82,13 @@ def problem(
 
     described: dict[str, Any] = {"name": "coalescent", "observables": ["segregating sites"], "tractable": truth}
 
-    @simulator(prior, **described)
+    @simulator(prior, gold=Gold(trace, joint_log_prob), **described)
     def simulate(theta, *, key, design=None):
         return trace(theta, key=key)[0]
 
     default = {"theta": jnp.asarray(5.0)}
     if engine == "jax":
-        return Problem(entry("coalescent"), simulate, truth, default, gold=Gold(trace, joint_log_prob))
+        return Problem(entry("coalescent"), simulate, truth, default)
     _msprime()
 
     @simulator(prior, **described)

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.gallery.catalogue import entry
 from quincunx.gallery.grid import grid_log_evidence, grid_posterior_sample
-from quincunx.gallery.problem import Gold, Problem, Truth
-from quincunx.model import Prior, simulator
+from quincunx.gallery.problem import Problem, Truth
+from quincunx.model import Gold, Prior, simulator
 from quincunx.model.simulator import rng_from_key
 
 _EDGE = 1e-9
@@ -79,7 +79,14 @@ def problem(
     def joint_log_prob(theta: dict, x: Float[Array, " 1"], z: dict[str, Array]) -> Float[Array, ""]:
         return complete_path_log_prob(theta, z, n, m)
 
-    @simulator(prior, name="final_size", observables=["infected in the end"], units="people", tractable=truth)
+    @simulator(
+        prior,
+        name="final_size",
+        observables=["infected in the end"],
+        units="people",
+        tractable=truth,
+        gold=Gold(trace, joint_log_prob),
+    )
     def simulate(theta, *, key, design=None):
         return trace(theta, key=key)[0]
 
@@ -89,7 +96,6 @@ def problem(
         truth,
         {"beta": 2.0, "gamma": 1.0},
         derived=lambda theta: {"R0": theta["beta"] / theta["gamma"]},
-        gold=Gold(trace, joint_log_prob),
     )
 
 

@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from quincunx.gallery.catalogue import entry
 from quincunx.gallery.conjugate import beta_binomial_truth
-from quincunx.gallery.problem import Gold, Problem
-from quincunx.model import Prior, simulator
+from quincunx.gallery.problem import Problem
+from quincunx.model import Gold, Prior, simulator
 
 
 def problem_uniform(*, rows: int = 20) -> Problem:
@@ -45,8 +45,8 @@ def _board(name: str, rows: int, a: float, b: float, default: float) -> Problem:
         value = rights * jnp.log(theta["theta"]) + (rows - rights) * jnp.log1p(-theta["theta"])
         return jnp.where(rights == x[0], value, -jnp.inf)
 
-    @simulator(prior, name=name, observables=["rights"], tractable=truth)
+    @simulator(prior, name=name, observables=["rights"], tractable=truth, gold=Gold(trace, joint_log_prob))
     def simulate(theta, *, key, design=None):
         return trace(theta, key=key)[0]
 
-    return Problem(entry(name), simulate, truth, {"theta": jnp.asarray(default)}, gold=Gold(trace, joint_log_prob))
+    return Problem(entry(name), simulate, truth, {"theta": jnp.asarray(default)})

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from quincunx.gallery.catalogue import entry
 from quincunx.gallery.grid import grid_log_evidence, grid_log_posterior, grid_posterior_sample
-from quincunx.gallery.problem import Gold, Problem, Truth
-from quincunx.model import Prior, simulator
+from quincunx.gallery.problem import Problem, Truth
+from quincunx.model import Gold, Prior, simulator
 
 LOW, HIGH = -1.0, -0.4
 
@@ -53,10 +53,6 @@ def problem(*, rows: int = 20, nails: int = 31) -> Problem:
     )
     prior = Prior(theta=dist.Uniform(LOW, HIGH))
 
-    @simulator(prior, name="galton_generalised", observables=["position"], units="nails", tractable=truth)
-    def simulate(theta, *, key, design=None):
-        return trace(theta, key=key)[0]
-
     def trace(theta: dict, *, key: PRNGKeyArray) -> tuple[Float[Array, " 1"], Int[Array, " rows"]]:
         uniforms = jax.random.uniform(key, (rows,))
 
@@ -77,9 +73,13 @@ def problem(*, rows: int = 20, nails: int = 31) -> Problem:
         ends_there = nails // 2 + jnp.sum(steps) == x[0]
         return jnp.where(ends_there, jnp.sum(jnp.log(taken)), -jnp.inf)
 
-    return Problem(
-        entry("galton_generalised"), simulate, truth, {"theta": jnp.asarray(-0.8)}, gold=Gold(trace, joint_log_prob)
-    )
+    gold = Gold(trace, joint_log_prob)
+
+    @simulator(prior, name="galton_generalised", observables=["position"], units="nails", tractable=truth, gold=gold)
+    def simulate(theta, *, key, design=None):
+        return trace(theta, key=key)[0]
+
+    return Problem(entry("galton_generalised"), simulate, truth, {"theta": jnp.asarray(-0.8)})
 
 
 def outcome_probabilities(theta: Float[Array, ""], rows: int = 20, nails: int = 31) -> Float[Array, " outcomes"]:

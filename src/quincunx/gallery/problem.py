@@ -14,7 +14,7 @@ from quincunx.errors import NoTruth, UsageError
 from quincunx.gallery.cache import read_arrays, write_arrays
 from quincunx.gallery.catalogue import Entry
 from quincunx.gallery.precision import in_float64
-from quincunx.model import Prior, Simulator
+from quincunx.model import Gold, Prior, Simulator
 from quincunx.values import as_key
 
 Theta = Mapping[str, Any]
@@ -61,23 +61,6 @@ class Truth:
         return dataclasses.replace(self, **{name: in_float64(function) for name, function in known.items()})
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Gold:
-    """What a simulator can say of its own execution (1805.12244): latents, joint log-probability and joint score.
-
-    - `trace(theta, *, key)` returns (x, z), distributed as the simulator;
-    - `joint_log_prob(theta, x, z)` is log p(x, z | theta), whose gradient at fixed z is the joint score t(x, z):
-      E[t(x, z) | x] = t(x).
-    """
-
-    trace: Callable[..., Any]
-    joint_log_prob: Callable[..., Any]
-
-    def joint_score(self, theta: Theta, x: Any, z: Any) -> Any:
-        """The gradient of log p(x, z | theta) in theta, a dictionary by name."""
-        return jax.grad(self.joint_log_prob)(theta, x, z)
-
-
 @dataclasses.dataclass(frozen=True)
 class ReferenceDraws:
     """Draws of a posterior by long Monte Carlo, with the diagnostics they are judged by (worst over parameters)."""
@@ -116,7 +99,6 @@ class Problem:
     recorded: tuple[np.ndarray, dict[str, np.ndarray] | None] | None = None
     sampler: Callable[..., ReferenceDraws] | None = None
     derived: Callable[..., dict[str, Any]] | None = None
-    gold: Gold | None = None
     events: int | None = None
     options: tuple[tuple[str, Any], ...] = ()
 
@@ -144,6 +126,11 @@ class Problem:
     def prior(self) -> Prior:
         """The prior over its named parameters."""
         return self.simulator.prior
+
+    @property
+    def gold(self) -> Gold | None:
+        """What the simulator can say of its own execution."""
+        return self.simulator.gold
 
     @property
     def observations(self) -> int:

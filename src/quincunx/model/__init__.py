@@ -7,10 +7,12 @@ from quincunx.model.command import Input as Input
 from quincunx.model.command import Output as Output
 from quincunx.model.command import command as command
 from quincunx.model.command import snakemake as snakemake
+from quincunx.model.gold import Gold as Gold
 from quincunx.model.outcome import Outcome as Outcome
 from quincunx.model.outcome import flatten_outcome as flatten_outcome
 from quincunx.model.prior import Prior as Prior
 from quincunx.model.probe import probe as probe
+from quincunx.model.reference import Reference as Reference
 from quincunx.model.simulator import Simulator as Simulator
 from quincunx.model.simulator import simulator as simulator
 from quincunx.model.simulator import wrap as wrap
@@ -18,10 +20,12 @@ from quincunx.model.simulator import wrap as wrap
 __all__ = [
     "Command",
     "Container",
+    "Gold",
     "Input",
     "Outcome",
     "Output",
     "Prior",
+    "Reference",
     "Simulator",
     "command",
     "flatten_outcome",

@@ -43,12 +43,19 @@ class Caller:
     batched: bool
     takes_design: bool
     needs_design: bool
+    accumulates: bool = False
 
     @classmethod
     def of(cls, function: Callable[..., Any], name: str) -> "Caller":
         """Read the function's signature."""
         kind, batched = _kind_of(function, name)
-        return cls(function, name, kind, batched, *_design_of(function))
+        accumulates = "at" in _parameters(function)
+        if accumulates and (kind, batched) != ("jax", False):
+            raise SimulatorError(
+                f"simulator '{name}' takes `at` but not `key`; expected a JAX function of one simulation, which returns "
+                "(x, log-probability at `at`); for others say which entries of the outcome are gold, by gold=Told(...)"
+            )
+        return cls(function, name, kind, batched, *_design_of(function), accumulates)
 
     def run_one(self, theta: dict[str, Any], random: Any, design: Mapping[str, Any] | None) -> Any:
         """Call an unbatched function once, without checks of theta; `random` is a key or a generator."""
@@ -78,7 +85,7 @@ class Caller:
         word = next(w for w, said in _RANDOMNESS.items() if said == (self.kind, self.batched))
         options = {word: random} if design is None else {word: random, "design": dict(design)}
         try:
-            return self.function(theta, **options)
+            return self.function(theta, at=theta, **options)[0] if self.accumulates else self.function(theta, **options)
         except KeyError as error:
             asked = error.args[0] if error.args else None
             if isinstance(asked, str) and asked not in theta and asked not in (design or {}):

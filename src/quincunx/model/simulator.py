@@ -13,6 +13,7 @@ from jaxtyping import Array, PRNGKeyArray, Shaped
 from quincunx.errors import ShapeMismatch, SimulatorError
 from quincunx.model.caller import Caller, rng_from_key
 from quincunx.model.design import spread_design
+from quincunx.model.gold import Accumulator, Gold
 from quincunx.model.outcome import Observables, Outcome
 from quincunx.model.prior import Prior, Theta
 from quincunx.values import as_key
@@ -25,6 +26,8 @@ class Simulator(eqx.Module):
 
     The keyword by which the function takes its randomness says what it is: `key` a JAX function of one simulation,
     `keys` a JAX function of a batch, `rng` a plain Python or NumPy function of one simulation, `rngs` one of a batch.
+    With `key`, a function may also take `at`, another parameter point, and return (x, log p(x, z | at)): the log-probability of the draws it made
+    with theta. Then, or with `gold` given, joint ratios and scores can be mined (see `Gold`).
 
     Raises:
         SimulatorError: if the function takes none of them, or more than one.
@@ -45,6 +48,7 @@ class Simulator(eqx.Module):
     named_units: Any = eqx.field(static=True)
     version: str = eqx.field(static=True)
     tractable: Any = eqx.field(static=True)
+    gold: Gold | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Simulator(eqx.Module):
         observables: Observables = None,
         version: str = "0",
         tractable: Any = None,
+        gold: Gold | None = None,
     ):
         if not isinstance(prior, Prior):
             raise SimulatorError(
@@ -68,6 +73,7 @@ class Simulator(eqx.Module):
         self.named_units = _frozen(units)
         self.version = version
         self.tractable = tractable
+        self.gold = Accumulator(function).gold if gold is None and self.caller.accumulates else gold
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -184,11 +190,12 @@ def simulator(
     observables: Observables = None,
     version: str = "0",
     tractable: Any = None,
+    gold: Gold | None = None,
 ) -> Callable[[Callable[..., Any]], Simulator]:
     """Decorator: make a function a `Simulator` with this prior.
 
     `observables` names the outcome's numbers, `units` says in what they are measured, `version` goes into the
-    records, and `tractable` may hold what is known exactly about it.
+    records, `tractable` may hold what is known exactly about it, and `gold` the functions of its inside.
 
     >>> import numpyro.distributions as dist
     >>> @simulator(Prior(rate=dist.Gamma(2.0, 1.0)), observables=["count"])
@@ -200,7 +207,14 @@ def simulator(
 
     def decorate(function: Callable[..., Any]) -> Simulator:
         return Simulator(
-            function, prior, name=name, units=units, observables=observables, version=version, tractable=tractable
+            function,
+            prior,
+            name=name,
+            units=units,
+            observables=observables,
+            version=version,
+            tractable=tractable,
+            gold=gold,
         )
 
     return decorate
@@ -215,6 +229,7 @@ def wrap(
     observables: Observables = None,
     version: str = "0",
     tractable: Any = None,
+    gold: Gold | None = None,
 ) -> Simulator:
     """Make a function that already exists a `Simulator`: `simulator` without the decorator.
 
@@ -223,7 +238,14 @@ def wrap(
     Simulator(bell: host, parameters mu)
     """
     return Simulator(
-        function, prior, name=name, units=units, observables=observables, version=version, tractable=tractable
+        function,
+        prior,
+        name=name,
+        units=units,
+        observables=observables,
+        version=version,
+        tractable=tractable,
+        gold=gold,
     )
 
 
