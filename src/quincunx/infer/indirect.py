@@ -18,6 +18,7 @@ from quincunx.infer.potential import (
     log_density,
     log_joint_many,
     log_likelihood_many,
+    log_ratio_many,
     prior_start,
 )
 from quincunx.infer.reading import Observation, Reader
@@ -86,6 +87,21 @@ class PotentialEstimator(Estimator):
         """
         rows, single = paired_theta(self.prior, theta)
         value = log_likelihood_many(self.core, rows, padded_many(*self.reader.read_many(x, design=design)))
+        return jnp.asarray(value[:, 0] if single else value)
+
+    def log_ratio(
+        self, theta: dict[str, Any], reference: dict[str, Any], x: Any, *, design: Any = None
+    ) -> Float[Array, "..."]:
+        """The surrogate's log p(x | theta) / p(x | reference) over a batch of observations, both points given as for `log_likelihood`.
+
+        Where the ratio was learned in both points, it is asked at both, and not at each against a third.
+        """
+        if self.surrogate.spec["kind"] != "against":
+            return self.log_likelihood(theta, x, design=design) - self.log_likelihood(reference, x, design=design)
+        rows, single = paired_theta(self.prior, theta)
+        others, _ = paired_theta(self.prior, reference)
+        batch = padded_many(*self.reader.read_many(x, design=design))
+        value = log_ratio_many(self.core, rows, jnp.broadcast_to(others, rows.shape), batch)
         return jnp.asarray(value[:, 0] if single else value)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -12,7 +12,7 @@ from quincunx.errors import UnknownMethod
 from quincunx.infer.estimator import Estimator
 from quincunx.learn import FitSettings
 from quincunx.learn.fit import Progress
-from quincunx.model import Prior, Simulator
+from quincunx.model import Prior, Reference, Simulator
 from quincunx.run import Simulations
 
 _HOMES = {
@@ -23,6 +23,15 @@ _HOMES = {
     "fmpe": ("quincunx.infer.fmpe", "FMPE"),
     "npse": ("quincunx.infer.npse", "NPSE"),
     "auto": ("quincunx.infer.auto", "Auto"),
+    "carl": ("quincunx.infer.gold_ratios", "CARL"),
+    "rolr": ("quincunx.infer.gold_ratios", "ROLR"),
+    "alice": ("quincunx.infer.gold_ratios", "ALICE"),
+    "cascal": ("quincunx.infer.gold_ratios", "CASCAL"),
+    "rascal": ("quincunx.infer.gold_ratios", "RASCAL"),
+    "alices": ("quincunx.infer.gold_ratios", "ALICES"),
+    "scandal": ("quincunx.infer.scandal", "SCANDAL"),
+    "sally": ("quincunx.infer.sally", "SALLY"),
+    "sallino": ("quincunx.infer.sally", "SALLINO"),
 }
 
 
@@ -60,6 +69,10 @@ class Method(abc.ABC):
     @property
     def density_of_cells(self) -> bool:
         """Whether its density gives whole numbers probabilities, so that nothing need be added to them."""
+        return False
+
+    def mines(self, prior: Prior) -> bool | Reference:
+        """What gold its simulations must carry: none, the joint score, or the joint ratio to a reference too (see `simulate`)."""
         return False
 
     def before(self, simulator: Simulator, budget: int, *, key: PRNGKeyArray, **settings: Any) -> "tuple[Method, int]":

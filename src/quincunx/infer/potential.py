@@ -54,7 +54,12 @@ class Potential(eqx.Module):
         self, u: Float[Array, " du"], events: Float[Array, "m dx"], design: Float[Array, "m dd"]
     ) -> Float[Array, " m"]:
         """The surrogate's log-likelihood or log-ratio of every event."""
-        z = self.u_scale.forward(u)
+        return self.log_each_at(self.u_scale.forward(u), events, design)
+
+    def log_each_at(
+        self, z: Float[Array, " dz"], events: Float[Array, "m dx"], design: Float[Array, "m dd"]
+    ) -> Float[Array, " m"]:
+        """The same at a point in the network's coordinates."""
         if self.term != "likelihood":
             one = jnp.ones(1)
             conditions = jax.vmap(lambda x, d: self.conditioning(x[None], one, d[None]))(events, design)
@@ -89,6 +94,31 @@ def log_joint_many(
 ) -> Float[np.ndarray, "b n"]:
     """log-likelihood plus log-prior of n theta for each of b observations; minus infinity outside the support."""
     return over_rows(lambda *a: _block(potential, True, *a), theta, batch)
+
+
+def log_ratio_many(
+    potential: Potential,
+    theta: Float[Array | np.ndarray, "b n d"],
+    other: Float[Array | np.ndarray, "b n d"],
+    batch: tuple[np.ndarray, ...],
+) -> Float[np.ndarray, "b n"]:
+    """The log-ratio between n pairs of parameters for each of b observations, by a network that takes both."""
+    both = jnp.concatenate([jnp.asarray(theta), jnp.asarray(other)], axis=-1)
+    return over_rows(lambda *a: _pair_block(potential, *a), both, batch)
+
+
+@eqx.filter_jit
+def _pair_block(potential: Potential, both: Any, events: Any, mask: Any, design: Any) -> Array:
+    pairs = eqx.tree_at(lambda p: p.model, potential, potential.model.pair)
+
+    def one(both, events, mask, design):
+        theta, other = jnp.split(both, 2, axis=-1)
+        u, v = potential.prior.to_unconstrained(theta), potential.prior.to_unconstrained(other)
+        z = jnp.concatenate([potential.u_scale.forward(u), potential.u_scale.forward(v)], axis=-1)
+        each = jax.vmap(lambda row: pairs.log_each_at(row, events, design))(z)
+        return jnp.sum(jnp.where(mask > 0, each, 0.0), axis=-1)
+
+    return jax.vmap(one)(both, events, mask, design)
 
 
 @eqx.filter_jit

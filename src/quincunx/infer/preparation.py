@@ -1,5 +1,6 @@
 """What every method does before it learns: read the simulations, scale them, note what happened to them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -51,6 +52,7 @@ class Preparation:
             self.rows.attempted_u,
             self.rows.attempted_design,
             self.rows.worked,
+            _each_event(self.rows.gold, n * events),
         )
         return Preparation(self.reader, rows, self.scales, self.familiarity, self.notes)
 
@@ -82,16 +84,19 @@ def prepare(
     key: PRNGKeyArray,
     theta_as_input: bool = False,
     screen: bool = False,
+    reference_rows: bool = False,
 ) -> Preparation:
     """Read the simulations that worked and fit the scales; `failures_kept_out` says what dropping the others means.
 
     Where theta is a network's input and not its output, bounded parameters are shown as they are and not by their
     probits: a likelihood is a smoother function of them. `screen` drops the columns of x that say nothing about theta.
+    Rows that were drawn from a reference, and not at their theta, are left out unless `reference_rows` asks for them.
 
     Raises:
         NameMismatch, ShapeMismatch: if prior and simulations disagree.
         AllSimulationsFailed, TooFewSimulations: if there is too little to learn from.
     """
+    sims = sims if reference_rows else sims.at_theta()
     reader = Reader.of(sims)
     rows = rows_of(sims, prior, design=reader.simulated_design(sims))
     events = rows.x.reshape(-1, rows.x.shape[-1])
@@ -117,6 +122,11 @@ def prepare(
     if sims.stopped:
         notes += (f"the simulations were {sims.stopped} after {len(sims)}",)
     return Preparation(reader, rows, scales, _familiarity(events, order, reader.columns), notes)
+
+
+def _each_event(gold: Mapping[str, np.ndarray] | None, rows: int) -> dict[str, np.ndarray] | None:
+    """Gold of sets of events as that of their events."""
+    return None if gold is None else {name: value.reshape(rows, *value.shape[2:]) for name, value in gold.items()}
 
 
 def _familiarity(events: np.ndarray, order: np.ndarray, columns: tuple[str, ...]) -> Familiarity:

@@ -1,6 +1,7 @@
 """Simulations as rows to learn from: unconstrained theta, flat x with an event axis, and the settings that varied."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ class Rows:
 
     `u` is theta in unconstrained space (N, d_u) and `x` the outcomes (N, events, d_x), of the simulations that worked, in the order they
     were run; `design` holds the settings that varied (N, d_design). `attempted_u` and `worked` cover all simulations, failures included.
+    `gold` holds what was mined, (N, ...) or, of sets, (N, events, ...).
     """
 
     u: Float[np.ndarray, "n du"]
@@ -35,6 +37,7 @@ class Rows:
     attempted_u: Float[np.ndarray, "all du"]
     attempted_design: Float[np.ndarray, "all dd"]
     worked: Bool[np.ndarray, " all"]
+    gold: Mapping[str, np.ndarray] | None = None
 
     @property
     def failure_rate(self) -> float:
@@ -99,7 +102,8 @@ def rows_of(sims: Simulations, prior: Prior, *, design: Float[np.ndarray, "all d
     attempted_u = np.asarray(prior.to_unconstrained(theta), np.float32)
     x = np.asarray(sims.x_flat(), np.float32)
     x = x if sims.events else x[:, None, :]
-    return Rows(attempted_u[worked], x[worked], design[worked], attempted_u, design, worked)
+    gold = None if sims.gold is None else {name: np.asarray(value)[worked] for name, value in sims.gold.items()}
+    return Rows(attempted_u[worked], x[worked], design[worked], attempted_u, design, worked, gold)
 
 
 def _first_message(sims: Simulations) -> str:

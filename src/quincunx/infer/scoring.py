@@ -38,8 +38,12 @@ def fit_potential(
     term: str,
     key: PRNGKeyArray,
     progress: Progress | None,
+    reference_rows: bool = False,
 ) -> PotentialEstimator:
-    """Fit a likelihood or ratio of single events; sets of events are taken apart, each with its theta."""
+    """Fit a likelihood or ratio of single events; sets of events are taken apart, each with its theta.
+
+    `reference_rows` lets the plan see rows that were drawn from the reference of a ratio too.
+    """
     k_order, k_noise, k_fit, k_valid = jax.random.split(key, 4)
     prepared = prepare(
         sims,
@@ -49,6 +53,7 @@ def fit_potential(
         key=k_order,
         theta_as_input=True,
         screen=method.screen,
+        reference_rows=reference_rows,
     ).single_events()
     raw, notes = prepared, prepared.notes
     integers = np.zeros(prepared.rows.x.shape[-1], bool)

@@ -59,7 +59,8 @@ def infer(
         events = len(_first(x_o)) if is_set and method.takes_sets else None
         settings = {} if design is None else {"design": design}
         method, left = method.before(simulator, budget, key=k_before, **settings)
-        sims = simulate(simulator, left, key=k_simulate, events=events, progress=progress, **settings)
+        gold = method.mines(simulator.prior)
+        sims = simulate(simulator, left, key=k_simulate, events=events, gold=gold, progress=progress, **settings)
     estimator = method.fit(sims, prior_for(simulator, sims), key=k_fit, progress=progress)
     return estimator.posterior(x_o, design=design)
 

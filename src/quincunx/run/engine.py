@@ -15,6 +15,7 @@ from quincunx.model.caller import Caller
 from quincunx.model.prior import Prior
 from quincunx.model.simulator import Simulator
 from quincunx.run.keys import DESIGN, THETA
+from quincunx.run.mining import Vein
 
 __all__ = ["Piece", "Plan", "draw_rows", "run_jax"]
 
@@ -23,7 +24,8 @@ __all__ = ["Piece", "Plan", "draw_rows", "run_jax"]
 class Plan:
     """What is to be run: `n` simulations numbered from `start` under one round's key.
 
-    `theta` and `design` are given values with a leading axis of n, or None; `design_prior` draws a setting for each.
+    `theta` and `design` are given values with a leading axis of n, or None; `design_prior` draws a setting for each. `vein` says what gold
+    is mined on the way.
     """
 
     simulator: Simulator
@@ -34,11 +36,12 @@ class Plan:
     design: Mapping[str, np.ndarray] | None = None
     design_prior: Prior | None = None
     events: int | None = None
+    vein: Vein | None = None
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows of a run, done: outcomes, how each went, what was said, and parameters and settings where drawn."""
+    """Some rows of a run, done: outcomes, how each went, what was said, parameters and settings where drawn, gold and latents where mined."""
 
     rows: slice
     x: Any
@@ -46,6 +49,8 @@ class Piece:
     messages: Mapping[int, str] = field(default_factory=dict)
     theta: Mapping[str, np.ndarray] | None = None
     design: Mapping[str, np.ndarray] | None = None
+    gold: Mapping[str, np.ndarray] | None = None
+    latents: Mapping[str, np.ndarray] | None = None
 
 
 def run_jax(plan: Plan, size: int) -> Iterator[Piece]:
@@ -61,13 +66,13 @@ def run_jax(plan: Plan, size: int) -> Iterator[Piece]:
         theta = drawn_theta if theta is None else theta
         design = drawn_design if design is None else design
         if plan.events is None:
-            x, failed = _run(caller, theta, keys, design)
+            done = _run(caller, plan.vein, theta, keys, design)
         else:
-            x, failed = _run_events(caller, theta, _event_keys(keys, plan.events), design)
+            done = _run_events(caller, plan.vein, theta, _event_keys(keys, plan.events), design)
         # The next chunk is under way while this one is copied out.
         if waiting is not None:
             yield _piece(*waiting)
-        waiting = rows, (x, failed, drawn_theta, drawn_design)
+        waiting = rows, (*done, drawn_theta, drawn_design)
     if waiting is not None:
         yield _piece(*waiting)
 
@@ -112,18 +117,27 @@ def _sample_rows(prior: Prior, keys: Shaped[Array, " c"]) -> dict[str, Array]:
 
 
 @eqx.filter_jit
-def _run(caller: Caller, theta: Any, keys: Shaped[Array, " c"], design: Any) -> tuple[Any, Array]:
-    x = caller.run_batch(theta, keys, design)
-    return x, _failed(x)
+def _run(caller: Caller, vein: Vein | None, theta: Any, keys: Shaped[Array, " c"], design: Any) -> tuple[Any, ...]:
+    return _outcomes(caller, vein, theta, keys, design)
 
 
 @eqx.filter_jit
-def _run_events(caller: Caller, theta: Any, keys: Shaped[Array, "c events"], design: Any) -> tuple[Any, Array]:
+def _run_events(
+    caller: Caller, vein: Vein | None, theta: Any, keys: Shaped[Array, "c events"], design: Any
+) -> tuple[Any, ...]:
     rows, events = keys.shape
     theta, design = jax.tree.map(lambda a: jnp.repeat(a, events, axis=0), (theta, design))
-    x = caller.run_batch(theta, keys.reshape(-1), design)
-    x = jax.tree.map(lambda a: a.reshape((rows, events, *a.shape[1:])), x)
-    return x, _failed(x)
+    x, _, gold, latents = _outcomes(caller, vein, theta, keys.reshape(-1), design)
+    x, gold, latents = jax.tree.map(lambda a: a.reshape((rows, events, *a.shape[1:])), (x, gold, latents))
+    return x, _failed(x), gold, latents
+
+
+def _outcomes(caller: Caller, vein: Vein | None, theta: Any, keys: Array, design: Any) -> tuple[Any, ...]:
+    if vein is None:
+        x, gold, latents = caller.run_batch(theta, keys, design), {}, {}
+    else:
+        x, gold, latents = vein.run(caller, theta, keys, design)
+    return x, _failed(x), gold, latents
 
 
 def _failed(x: Any) -> Array:
@@ -139,7 +153,7 @@ def _chunk_of(given: Mapping[str, np.ndarray] | None, rows: slice, size: int) ->
     return {name: np.asarray(value[where]) for name, value in given.items()}
 
 
-def _piece(rows: slice, done: tuple[Any, Any, Any, Any]) -> Piece:
+def _piece(rows: slice, done: tuple[Any, ...]) -> Piece:
     keep = rows.stop - rows.start
-    x, failed, theta, design = jax.tree.map(lambda a: np.asarray(a)[:keep], done)
-    return Piece(rows, x, failed.astype(np.uint8), {}, theta, design)
+    x, failed, gold, latents, theta, design = jax.tree.map(lambda a: np.asarray(a)[:keep], done)
+    return Piece(rows, x, failed.astype(np.uint8), {}, theta, design, gold or None, latents or None)

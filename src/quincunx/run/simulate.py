@@ -22,11 +22,13 @@ from quincunx.model.design import design_at, spread_design
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.prior import Prior
 from quincunx.model.probe import check_values, look, one_design
+from quincunx.model.reference import Reference
 from quincunx.model.simulator import Simulator
 from quincunx.run.chunks import MEMORY, chunk_size, working_bytes
 from quincunx.run.engine import Piece, Plan, draw_rows, run_jax
 from quincunx.run.host import run_host
 from quincunx.run.keys import round_key, run_seed
+from quincunx.run.mining import COSTS, check_gold_values, vein_of
 from quincunx.run.simulations import Simulations
 from quincunx.run.status import counted
 from quincunx.values import as_key
@@ -48,6 +50,8 @@ def simulate(
     design: Mapping[str, Any] | Prior | None = None,
     events: int | None = None,
     theta: Mapping[str, Any] | None = None,
+    gold: bool | Reference = False,
+    latents: bool = False,
     round: int = 0,
     start: int = 0,
     workers: int | None = None,
@@ -63,6 +67,8 @@ def simulate(
         design: settings of the experiment: the same for all, arrays with a leading axis of n, or a `Prior` to draw
         them from. events: k gives k independent outcomes for each theta, and x an axis (n, k, ...).
         theta: parameters by name with a leading axis, instead of draws from the prior.
+        gold: True to keep the joint score of every row; a `Reference` to keep the joint log-ratio to it too, with half of the
+        rows drawn from the reference (`gold["label"]` 0: their x is not drawn at their theta). latents: keep them.
         workers: processes for a plain Python simulator; by default as many as cores where it pays, 0 for none.
         memory: bytes one chunk of a JAX simulator may take.
         progress: is told {"done", "total", "failed", "rate"} as it goes.
@@ -70,6 +76,7 @@ def simulate(
     Raises:
         NameMismatch, ShapeMismatch, SimulatorError, BatchAxisError: as `probe`.
         AllSimulationsFailed: if not one simulation gives a finite outcome.
+        NoGold, NonFiniteGold, OutsideReference: for gold that is not there or not finite, or a reference that cannot serve.
         Interrupted: on Ctrl-C before anything is done; later, what is done is returned with `stopped` set.
 
     Warns with `FailureWarning` if some simulations fail; they are kept and marked in `status`.
@@ -93,6 +100,7 @@ def simulate(
     spread = None if isinstance(design, Prior) else spread_design(design, n)
     settings = one_design(design, key) if isinstance(design, Prior) else design_at(spread, 0)
     seen = look(simulator, key=jax.random.fold_in(key, 0x6C6F6F6B), design=settings)
+    vein = vein_of(simulator, gold, latents, events)
     plan = Plan(
         simulator,
         n,
@@ -102,10 +110,12 @@ def simulate(
         spread,
         design if isinstance(design, Prior) else None,
         events,
+        vein,
     )
     if simulator.kind == "jax":
         each = (events or 1) * (working_bytes(seen.program) + 16 * seen.outcome.dim + 8 * simulator.prior.dim + 64)
         each = each if not simulator.batched else max(1, each // 7)
+        each = each if vein is None else COSTS * each
         pieces = run_jax(plan, chunk_size(n, each, memory))
     else:
         drawn_theta, drawn_design = draw_rows(plan)
@@ -115,6 +125,8 @@ def simulate(
     sims = _collect(plan, pieces, seen.outcome, progress)
     flat = sims.x_flat()
     check_values(flat.reshape(-1, flat.shape[-1]), sims.outcome, simulator.name)
+    if sims.gold is not None:
+        check_gold_values(sims.gold, sims.theta, ~sims.failed, simulator.name)
     _tell_failures(sims)
     return sims
 
@@ -152,6 +164,8 @@ def _collect(plan: Plan, pieces: Iterator[Piece], outcome: Outcome, progress: Pr
     x: Any = arrays if outcome.keyed else arrays[outcome.names[0]]
     theta: Any = dict(plan.theta) if plan.theta is not None else None
     design = dict(plan.design) if plan.design is not None else None
+    gold: Any = None
+    latents: Any = None
     status, done = np.zeros(n, np.uint8), np.zeros(n, bool)
     messages: dict[int, str] = {}
     stopped = None
@@ -163,6 +177,8 @@ def _collect(plan: Plan, pieces: Iterator[Piece], outcome: Outcome, progress: Pr
             jax.tree.map(lambda into, part, rows=rows: into.__setitem__(rows, part), x, piece.x)
             theta = _fill(theta, piece.theta, rows, n)
             design = _fill(design, piece.design, rows, n)
+            gold = _fill(gold, piece.gold, rows, n)
+            latents = _fill(latents, piece.latents, rows, n)
             status[rows], done[rows] = piece.status, True
             room = _MESSAGES - len(messages)
             messages.update(list(piece.messages.items())[: max(0, room)])
@@ -194,6 +210,8 @@ def _collect(plan: Plan, pieces: Iterator[Piece], outcome: Outcome, progress: Pr
         outcome,
         plan.simulator.prior,
         design,
+        gold,
+        latents,
         events=plan.events is not None,
         simulator=f"{plan.simulator.name} {plan.simulator.version}"
         if plan.simulator.version != "0"
@@ -207,7 +225,7 @@ def _fill(into: Any, part: Any, rows: slice, n: int) -> Any:
     if part is None:
         return into
     if into is None:
-        into = {name: np.zeros((n, *value.shape[1:]), np.float32) for name, value in part.items()}
+        into = {name: np.zeros((n, *value.shape[1:]), value.dtype) for name, value in part.items()}
     for name, value in part.items():
         into[name][rows] = value
     return into

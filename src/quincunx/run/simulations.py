@@ -149,6 +149,18 @@ class Simulations:
         """The rows with a finite outcome."""
         return self if not self.failed.any() else self[~self.failed]
 
+    def at_theta(self) -> "Simulations":
+        """The rows whose outcome was drawn at their theta: all but those that were drawn from the reference of a ratio.
+
+        >>> mined = Simulations.of({"a": np.zeros(3)}, np.ones((3, 2)), gold={"label": np.array([1.0, 0.0, 1.0])})
+        >>> len(mined.at_theta())
+        2
+        """
+        if self.gold is None or "label" not in self.gold:
+            return self
+        own = np.asarray(self.gold["label"]) == 1
+        return self if own.all() else self[own]
+
     def failures(self) -> dict[str, dict[str, float]]:
         """For each parameter: its median where simulations worked and where they failed, and the chance that a failed
         one lies above a working one (0.5 when failing has nothing to do with it).
