@@ -37,6 +37,7 @@ _HOMES = {
     "familiarity": "quincunx.infer.misspecification",
     "failures": "quincunx.infer.failing",
     "fit-state": "quincunx.learn.fit",
+    "local_score": "quincunx.infer.local_score",
     "outcome": "quincunx.model.outcome",
     "potential_estimator": "quincunx.infer.indirect",
     "potential_posterior": "quincunx.infer.indirect",
@@ -49,6 +50,8 @@ _HOMES = {
     "scale": "quincunx.learn.scale",
     "snakemake": "quincunx.model.command.snakefile",
     "simulations": "quincunx.run.simulations",
+    "summarised_estimator": "quincunx.infer.summarised",
+    "summarised_posterior": "quincunx.infer.summarised",
     "surrogate": "quincunx.learn.surrogate",
 }
 _ROOMS = ("quincunx.model", "quincunx.run", "quincunx.learn", "quincunx.infer", "quincunx.check", "quincunx.lab")

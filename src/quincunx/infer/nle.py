@@ -1,7 +1,7 @@
 """Neural likelihood estimation: the likelihood of one event, as a conditional density."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import PRNGKeyArray
@@ -9,7 +9,7 @@ from jaxtyping import PRNGKeyArray
 from quincunx.infer.densities import conditional_spec, settings_for
 from quincunx.infer.indirect import PotentialEstimator
 from quincunx.infer.method import Method
-from quincunx.infer.preparation import scaled
+from quincunx.infer.preparation import Preparation, scaled
 from quincunx.infer.scoring import fit_potential, whole_columns
 from quincunx.learn import FitSettings
 from quincunx.learn.build import Spec
@@ -43,8 +43,7 @@ class NLE(Method):
     @property
     def density_of_cells(self) -> bool:
         """Whether whole numbers get probabilities."""
-        kind = self.density if isinstance(self.density, str) else self.density.get("kind")
-        return kind == "mixed"
+        return counts_cells(self.density)
 
     @property
     def default_settings(self) -> FitSettings:
@@ -57,17 +56,29 @@ class NLE(Method):
         """Learn q(x | theta) from simulations. Raises as `NPE.fit`."""
 
         def plan(prepared):
-            design = np.asarray(scaled(prepared.scales["design"], prepared.rows.design))
-            condition = np.concatenate([prepared.theta, design], axis=1)
-            x = np.asarray(scaled(prepared.scales["x"], prepared.rows.x[:, 0]))
-            density = {"kind": self.density} if self.density == "mixed" else self.density
-            if self.density_of_cells:
-                kept, whole = prepared.scales["x"].kept, whole_columns(prepared.rows.x)
-                density = {
-                    **density,
-                    "columns": describe_columns(x, whole if kept is None else whole[np.asarray(kept)]),
-                }
-            spec = conditional_spec(density, dim=x.shape[1], condition_dim=condition.shape[1], embedding=None)
-            return NegativeLogDensity(), "negative_log_density", spec, {"y": x, "c": condition}, "vector", ()
+            spec, data = likelihood_data(prepared, self.density)
+            return NegativeLogDensity(), "negative_log_density", spec, data, "vector", ()
 
         return fit_potential(self, sims, prior, plan=plan, term="likelihood", key=as_key(key), progress=progress)
+
+
+def counts_cells(density: Spec | str) -> bool:
+    """Whether a density gives whole numbers probabilities.
+
+    >>> counts_cells("mixed"), counts_cells({"kind": "autoregressive"})
+    (True, False)
+    """
+    return (density if isinstance(density, str) else density.get("kind")) == "mixed"
+
+
+def likelihood_data(prepared: Preparation, density: Spec | str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The specification of q(x | theta) for prepared single events, and its data: x as "y", theta and the settings as "c"."""
+    design = np.asarray(scaled(prepared.scales["design"], prepared.rows.design))
+    condition = np.concatenate([prepared.theta, design], axis=1)
+    x = np.asarray(scaled(prepared.scales["x"], prepared.rows.x[:, 0]))
+    if counts_cells(density):
+        kept, whole = prepared.scales["x"].kept, whole_columns(prepared.rows.x)
+        columns = describe_columns(x, whole if kept is None else whole[np.asarray(kept)])
+        density = {**({"kind": "mixed"} if isinstance(density, str) else density), "columns": columns}
+    spec = conditional_spec(density, dim=x.shape[1], condition_dim=condition.shape[1], embedding=None)
+    return spec, {"y": x, "c": condition}
