@@ -50,6 +50,7 @@ _HOMES = {
     "snakemake": "quincunx.model.command.snakefile",
     "simulations": "quincunx.run.simulations",
     "surrogate": "quincunx.learn.surrogate",
+    "trace": "quincunx.model.program.trace",
 }
 _ROOMS = ("quincunx.model", "quincunx.run", "quincunx.learn", "quincunx.infer", "quincunx.check", "quincunx.lab")
 
