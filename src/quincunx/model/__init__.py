@@ -12,11 +12,11 @@ from quincunx.model.gold import Gold as Gold
 from quincunx.model.outcome import Outcome as Outcome
 from quincunx.model.outcome import flatten_outcome as flatten_outcome
 from quincunx.model.prior import Prior as Prior
+from quincunx.model.probe import probe as probe
 from quincunx.model.program import LatentPosterior as LatentPosterior
 from quincunx.model.program import Program as Program
 from quincunx.model.program import Trace as Trace
 from quincunx.model.program import program as program
-from quincunx.model.probe import probe as probe
 from quincunx.model.reference import Reference as Reference
 from quincunx.model.simulator import Simulator as Simulator
 from quincunx.model.simulator import simulator as simulator

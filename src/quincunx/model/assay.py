@@ -13,18 +13,17 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from quincunx.errors import MovingSupport, NoGold, NonFiniteGold, UnusedParameter
 from quincunx.model.gold import Gold, told_by
 from quincunx.model.prior import Prior
-from quincunx.model.program.assay import check_program
+from quincunx.model.program.assay import RUNS, check_program, trials
 from quincunx.model.program.program import Program
 from quincunx.model.simulator import Simulator
 from quincunx.values import as_key
 
 __all__ = ["assay"]
 
-_RUNS = 64
-_ELSEWHERE = 4
 
-
-def assay(simulator: Simulator, *, key: int | np.integer | PRNGKeyArray, design: Mapping[str, Any] | None = None) -> None:
+def assay(
+    simulator: Simulator, *, key: int | np.integer | PRNGKeyArray, design: Mapping[str, Any] | None = None
+) -> None:
     """Try a simulator's gold on 64 simulations from the prior, each also scored at four other parameter points; nothing is returned.
 
     For a program, what depends on what is looked at first (see `quincunx.program`). Then, for any gold, log p(x, z | theta) and its gradient
@@ -77,44 +76,41 @@ def _tried(asked: _Asked) -> None:
     simulator, prior = asked.simulator, asked.simulator.prior
     name, gold = simulator.name, simulator.gold
     assert gold is not None
-    drawn = prior.sample_flat(_RUNS, key=jax.random.fold_in(asked.key, 0))
-    points = jnp.stack([jnp.roll(drawn, step * _RUNS // (_ELSEWHERE + 1), axis=0) for step in range(_ELSEWHERE + 1)], 1)
-    keys = jax.random.split(jax.random.fold_in(asked.key, 1), _RUNS)
     if isinstance(simulator.function, Program) and gold == simulator.function.gold:
-        check_program(simulator.function, prior, points, keys, asked.design)
-    log_probs, scores = (np.asarray(a) for a in _told(gold, prior, points, keys, asked.design))
+        check_program(simulator.function, prior, asked.key, asked.design)
+    log_probs, scores = (np.asarray(a) for a in _told(gold, prior, asked.key, asked.design))
     own, elsewhere = log_probs[:, 0], log_probs[:, 1:]
     if bad := int((~np.isfinite(own)).sum()):
         raise NonFiniteGold(
-            f"in {bad} of {_RUNS} simulations of '{name}' the log-probability is not finite where they were drawn (for example {own[~np.isfinite(own)][0]}); "
+            f"in {bad} of {RUNS} simulations of '{name}' the log-probability is not finite where they were drawn (for example {own[~np.isfinite(own)][0]}); "
             "expected a number; look for a draw whose density is not the one it was drawn from, or for 0 * log 0"
         )
     if bad := int(np.isneginf(elsewhere).any(axis=1).sum()):
         raise MovingSupport(
-            f"in {bad} of {_RUNS} simulations of '{name}' the draws are impossible under other parameters; expected the same possible values "
+            f"in {bad} of {RUNS} simulations of '{name}' the draws are impossible under other parameters; expected the same possible values "
             "whatever the parameters, because otherwise joint ratios and scores are wrong, not just noisy; look for bounds that depend on them"
         )
     for j, column in enumerate(prior.columns):
         if bad := int((~np.isfinite(scores[:, j])).sum()):
             raise NonFiniteGold(
-                f"in {bad} of {_RUNS} simulations of '{name}' the joint score of '{column}' is NaN or infinite; expected a number; look for a square "
+                f"in {bad} of {RUNS} simulations of '{name}' the joint score of '{column}' is NaN or infinite; expected a number; look for a square "
                 "root or logarithm at zero, or for jnp.where around one"
             )
     idle = [column for j, column in enumerate(prior.columns) if not scores[:, j].any()]
     if idle:
         raise UnusedParameter(
-            f"the joint score of {idle} is zero in all of {_RUNS} simulations of '{name}'; expected log-probabilities that change with each "
+            f"the joint score of {idle} is zero in all of {RUNS} simulations of '{name}'; expected log-probabilities that change with each "
             "parameter; leave it out of the prior, or look for rounding, stop_gradient, or a branch that is never taken"
         )
 
 
 @eqx.filter_jit
 def _told(
-    gold: Gold, prior: Prior, points: Float[Array, "n p dim"], keys: PRNGKeyArray, design: dict[str, Array] | None
+    gold: Gold, prior: Prior, key: PRNGKeyArray, design: dict[str, Array] | None
 ) -> tuple[Float[Array, "n p"], Float[Array, "n dim"]]:
     def one(points: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
         x, z = gold.run(prior.unflatten(points[0]), key, design)
         log_probs, scores = told_by(gold, prior, points, x, z, design=design, scores=1)
         return log_probs, scores[0]
 
-    return jax.vmap(one)(points, keys)
+    return jax.vmap(one)(*trials(prior, key))

@@ -73,8 +73,9 @@ class Simulator(eqx.Module):
         self.named_units = _frozen(units)
         self.version = version
         self.tractable = tractable
+        # A program brings its own.
         own = Accumulator(function).gold if self.caller.accumulates else getattr(function, "gold", None)
-        self.gold = own if gold is None else gold
+        self.gold = gold if gold is not None else own if isinstance(own, Gold) else None
 
     @property
     def function(self) -> Callable[..., Any]:

@@ -8,26 +8,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.interpreters.partial_eval import dce_jaxpr
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from quincunx.errors import DirectDependence, MovingSupport, UnusedParameter, UsageError
 from quincunx.model.prior import Prior
 from quincunx.model.program.execution import execute
 
-__all__ = ["check_program"]
+__all__ = ["RUNS", "check_program", "trials"]
+
+RUNS = 64
+"""So many simulations are tried."""
+_ELSEWHERE = 4
+
+
+def trials(prior: Prior, key: PRNGKeyArray) -> tuple[Float[Array, "n p dim"], Shaped[Array, " n"]]:
+    """Parameter points and keys of the simulations to try: run i is made at `points[i, 0]`, the other points are those of other runs."""
+    drawn = prior.sample_flat(RUNS, key=jax.random.fold_in(key, 0))
+    shifts = [jnp.roll(drawn, step * RUNS // (_ELSEWHERE + 1), axis=0) for step in range(_ELSEWHERE + 1)]
+    return jnp.stack(shifts, 1), jax.random.split(jax.random.fold_in(key, 1), RUNS)
 
 
 def check_program(
     program: Any,
     prior: Prior,
-    points: Float[Array, "n p dim"],
-    keys: PRNGKeyArray,
+    key: PRNGKeyArray,
     design: Mapping[str, Array] | None,
 ) -> None:
     """Refuse a program whose joint ratios or scores would be wrong, naming the site or the parameter.
 
     With the values of all sites held fixed, what depends on theta is read off the traced program: the log-probability must, for each parameter,
-    and the outcome must not. Where the edges of a support do, they are compared between parameter points: `points[i, 0]` is where run i is drawn.
+    and the outcome must not. Where the edges of a support do, they are compared between the points of `trials`.
 
     Raises:
         DuplicateSite, Unnormalised: as any look inside.
@@ -41,8 +51,7 @@ def check_program(
             f"got program '{program.name}', conditioned on {list(program.conditioned.values)}; expected one that draws all its sites, because its "
             "draws do not follow the density under the condition; take the unconditioned program for gold, and give the data to inference"
         )
-    shapes = {name: jax.ShapeDtypeStruct(shape, points.dtype) for name, shape in prior.shapes.items()}
-    key = jax.random.key(0)
+    shapes = jax.eval_shape(lambda key: prior.sample(key=key), key)
     _, values = jax.eval_shape(lambda theta: program.outcome_and_sites(theta, key=key, design=design), shapes)
     used = _uses(program, shapes, values, design)
     if direct := _named(used["outcome"], prior):
@@ -52,7 +61,7 @@ def check_program(
             "write the parameter into a distribution, as in Normal(0, theta) for theta * Normal(0, 1)"
         )
     for address in used["edges"]:
-        if _named(used["edges"][address], prior) and bool(_move(program, address, prior, points, keys, design)):
+        if _named(used["edges"][address], prior) and bool(_move(program, address, prior, key, design)):
             raise MovingSupport(
                 f"the site '{address}' of program '{program.name}' can take other values at other {_named(used['edges'][address], prior)}; expected a "
                 "support that is the same for all parameters, because elsewhere the likelihood ratio is infinite and the score has a mean other than "
@@ -97,7 +106,7 @@ def _uses(program: Any, shapes: Any, values: Any, design: Any) -> dict[str, Any]
 
 
 @eqx.filter_jit
-def _move(program: Any, address: str, prior: Prior, points: Any, keys: Any, design: Any) -> Bool[Array, ""]:
+def _move(program: Any, address: str, prior: Prior, key: PRNGKeyArray, design: Any) -> Bool[Array, ""]:
     """Whether the edges of one site's support differ between parameter points at the same values of all sites."""
 
     def one(points: Array, key: PRNGKeyArray) -> Array:
@@ -112,7 +121,7 @@ def _move(program: Any, address: str, prior: Prior, points: Any, keys: Any, desi
         differs = [jnp.abs(edge - edge[:1]) > 1e-5 * jnp.maximum(1.0, jnp.abs(edge[:1])) for edge in found]
         return jnp.any(jnp.stack([jnp.any(d) for d in differs]))
 
-    return jnp.any(jax.vmap(one)(points, keys))
+    return jnp.any(jax.vmap(one)(*trials(prior, key)))
 
 
 def _named(used: Mapping[str, bool], prior: Prior) -> list[str]:

@@ -130,13 +130,7 @@ def log_evidence(program: Any, theta: dict[str, Array], x: Any, design: dict[str
         TooManyAssignments: for more than `LIMIT` combinations.
         UsageError: for an outcome from which the values of the observed sites cannot be told.
     """
-    total, anyhow, _, _ = _sum(program, theta, x, design)
-    if not isinstance(total, jax.core.Tracer) and np.isneginf(total) and not np.isneginf(anyhow) and _open(program):
-        raise UsageError(
-            f"program '{program.name}' returns something else than the values of its observed sites {_open(program)}; expected an outcome "
-            "from which they can be told; give them by name, {'site': value}, or return them as they are"
-        )
-    return total
+    return _sum(program, theta, x, design)[0]
 
 
 def posterior_of(program: Any, theta: dict[str, Array], x: Any, design: dict[str, Array] | None) -> LatentPosterior:
@@ -146,8 +140,7 @@ def posterior_of(program: Any, theta: dict[str, Array], x: Any, design: dict[str
         ZeroProbability: outside of `jit`, if no combination of latent values leads to x.
         NotEnumerable, TooManyAssignments, UsageError: as `log_evidence`.
     """
-    log_evidence(program, theta, x, design)
-    total, _, terms, layout = _sum(program, theta, x, design)
+    total, terms, layout = _sum(program, theta, x, design)
     if not isinstance(total, jax.core.Tracer) and np.isneginf(total):
         raise ZeroProbability(
             f"got an outcome that program '{program.name}' cannot have at these parameters: none of the {layout.size} combinations of its latent "
@@ -156,12 +149,19 @@ def posterior_of(program: Any, theta: dict[str, Array], x: Any, design: dict[str
     return LatentPosterior(terms - total, total, layout)
 
 
-def _sum(program: Any, theta: Any, x: Any, design: Any) -> tuple[Array, Array, Array, Layout]:
+def _sum(program: Any, theta: Any, x: Any, design: Any) -> tuple[Array, Array, Layout]:
     bare, held = program.apart()
     said = {name: jnp.asarray(value) for name, value in x.items()} if isinstance(x, Mapping) else jnp.asarray(x)
     for name, value in said.items() if isinstance(said, dict) else [("x", said)]:
         moves.refuse_nan(name, value)
-    return _summed(bare, theta, said, design, held)
+    total, anyhow, terms, layout = _summed(bare, theta, said, design, held)
+    observed = [name for name in program.observed if name not in held]
+    if observed and not isinstance(total, jax.core.Tracer) and np.isneginf(total) and not np.isneginf(anyhow):
+        raise UsageError(
+            f"program '{program.name}' returns something else than the values of its observed sites {observed}; expected an outcome "
+            "from which they can be told; give them by name, {'site': value}, or return them as they are"
+        )
+    return total, terms, layout
 
 
 @eqx.filter_jit
@@ -201,10 +201,6 @@ def _layout(name: str, latents: list[Site]) -> Layout:
     return layout
 
 
-def _open(program: Any) -> list[str]:
-    return [name for name in program.observed if name not in program.conditioned.values]
-
-
 def _data(program: Any, x: Any, shape: Any, held: Mapping[str, Any]) -> tuple[dict[str, Array], bool]:
     """The values of the observed sites in an outcome, and whether the outcome is to be compared with what the program returns."""
     sites = {site.address: site for site in shape.sites if site.observed and site.address not in held}
@@ -236,5 +232,7 @@ def _agrees(result: Any, x: Any) -> Bool[Array, ""]:
     """Whether an outcome is the one looked for, up to rounding."""
     got, wanted = (jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(one)]) for one in (result, x))
     if got.shape != wanted.shape:
-        raise ShapeMismatch(f"got an outcome of {wanted.size} numbers; expected {got.size}; give one as the program returns it")
+        raise ShapeMismatch(
+            f"got an outcome of {wanted.size} numbers; expected {got.size}; give one as the program returns it"
+        )
     return jnp.all(jnp.abs(got - wanted) <= 1e-5 * jnp.maximum(1.0, jnp.abs(wanted)))

@@ -11,9 +11,10 @@ from jaxtyping import Array, PRNGKeyArray
 from numpyro.primitives import Messenger
 
 from quincunx.errors import DuplicateSite, NameMismatch, ShapeMismatch, SimulatorError, Unnormalised, UsageError
+from quincunx.model.program.density import site_log_prob
 from quincunx.model.program.loop import run_scan
 from quincunx.model.program.noise import Need, from_noise, need_of
-from quincunx.model.program.support import bounds, choices, fixed_bounds, inside, is_discrete, unwrapped
+from quincunx.model.program.support import bounds, choices, fixed_bounds, is_discrete, unwrapped
 
 Keep = Literal["outcome", "values", "scores"]
 
@@ -49,7 +50,7 @@ class Drawn(NamedTuple):
     """The numbers of one draw: its value, its log-probability (summed), and the edges of its support where they were asked for."""
 
     value: Array
-    log_prob: Array | None
+    log_prob: Any
     bounds: tuple[Any, ...] = ()
 
 
@@ -165,7 +166,11 @@ class Execution(Messenger):
         else:
             msg["value"] = _fitted(name, written, fn, shape, discrete)
         observed = name in self.observed or (msg["is_observed"] and name not in self.given)
-        log_prob = _log_prob(fn, msg["value"], msg["value"] if written is None else written) if self.keep == "scores" else None
+        log_prob = (
+            site_log_prob(fn, jnp.asarray(msg["value"]), msg["value"] if written is None else written)
+            if self.keep == "scores"
+            else None
+        )
         if self.keep != "outcome" or name in self.observed:
             few = choices(fn) if self.keep == "scores" else None
             site = Site(name, _family(fn), observed, discrete, shape, few, fixed_bounds(fn))
@@ -223,7 +228,9 @@ def execute(
         raise
     unknown = [name for name in given if name not in run.names]
     if unknown:
-        raise NameMismatch(f"got values of {unknown}; expected some of the program's sites {run.names}; use their names")
+        raise NameMismatch(
+            f"got values of {unknown}; expected some of the program's sites {run.names}; use their names"
+        )
     return run, returned
 
 
@@ -236,13 +243,6 @@ def _fitted(name: str, value: Any, fn: Any, shape: tuple[int, ...], discrete: bo
         drawn = jax.eval_shape(lambda key: fn.sample(key), jax.random.key(0)).dtype
         return value if value.dtype == drawn else value.astype(drawn)
     return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(float)
-
-
-def _log_prob(fn: Any, value: Any, said: Any) -> Array:
-    """The log-density of a whole site, minus infinity outside of its support; `said` is the value before it became one of the site's dtype."""
-    total = jnp.sum(fn.log_prob(jnp.asarray(value)))
-    possible = inside(fn, said)
-    return total if possible is None else jnp.where(possible, total, -jnp.inf)
 
 
 def _family(fn: Any) -> str:

@@ -49,7 +49,9 @@ def check_addresses(addresses: Sequence[str], trace: Trace) -> None:
     """
     unknown = [name for name in addresses if name not in trace.values]
     if unknown:
-        raise NameMismatch(f"got the addresses {unknown}; expected some of {list(trace.addresses)}; use the sites' names")
+        raise NameMismatch(
+            f"got the addresses {unknown}; expected some of {list(trace.addresses)}; use the sites' names"
+        )
 
 
 def refuse_nan(name: str, value: Any) -> None:

@@ -1,6 +1,6 @@
 """Draws made from numbers that were drawn beforehand, so that a loop need not make its own random bits step by step."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp

@@ -59,6 +59,8 @@ class Program:
         # What a module says of a function, so that another process finds this one by its name.
         for said in ("__module__", "__qualname__", "__name__", "__doc__"):
             object.__setattr__(self, said, getattr(self.model, said, None))
+        # The run's record of what the code is follows the user's own function.
+        object.__setattr__(self, "__wrapped__", self.model)
         design = inspect.signature(self.model).parameters.get("design")
         own = inspect.signature(Program.__call__).parameters
         kept = [own["theta"], own["key"], *([] if design is None else [own["design"].replace(default=design.default)])]
@@ -75,7 +77,9 @@ class Program:
         """The two functions from which joint ratios and scores are mined: z holds the values of all sites."""
         return Gold(self.outcome_and_sites, self.joint_log_prob)
 
-    def outcome_and_sites(self, theta: Theta, *, key: PRNGKeyArray, design: Design = None) -> tuple[Any, dict[str, Array]]:
+    def outcome_and_sites(
+        self, theta: Theta, *, key: PRNGKeyArray, design: Design = None
+    ) -> tuple[Any, dict[str, Array]]:
         """(x, z): the outcome as the simulator gives it, and the value at every site."""
         bare, held = self.apart()
         run, returned = execute(bare, theta, design, key, held, keep="values")
@@ -85,8 +89,7 @@ class Program:
     def joint_log_prob(self, theta: Theta, x: Any, z: Values, *, design: Design = None) -> Float[Array, ""]:
         """log p(z | theta) over all sites but those that are substituted, which are not drawn; x follows from z."""
         run, _ = execute(self.apart()[0], theta, design, None, z)
-        terms = [drawn.log_prob for name, drawn in run.drawn.items() if name not in self.substituted.values]
-        return sum(terms, jnp.zeros(()))
+        return moves.total([d.log_prob for name, d in run.drawn.items() if name not in self.substituted.values])
 
     def trace(self, theta: Theta, *, key: Key, design: Design = None) -> Trace:
         """One run, with every draw written down; its result is that of the simulator with the same key.
@@ -116,7 +119,9 @@ class Program:
 
     def substitute(self, values: Values) -> "Program":
         """The program in which sites are set to values rather than drawn: an intervention. `log_joint` still counts their densities, gold does not."""
-        return replace(self, substituted=self.substituted.and_also(checked(values)), conditioned=self.conditioned.without(values))
+        return replace(
+            self, substituted=self.substituted.and_also(checked(values)), conditioned=self.conditioned.without(values)
+        )
 
     def condition(self, values: Values) -> "Program":
         """The program in which sites are observed at values; a trace counts their densities in its `log_likelihood`.

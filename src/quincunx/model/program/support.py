@@ -92,7 +92,7 @@ def unwrapped(fn: Any) -> Any:
 
 
 def _constraint(inner: Any) -> Any:
-    constraint = getattr(inner, "support", None)
+    constraint: Any = getattr(inner, "support", None)
     while hasattr(constraint, "base_constraint"):
         constraint = constraint.base_constraint
     return constraint
