@@ -38,16 +38,8 @@ def sliding(theta):
     return numpyro.sample("x", dist.Uniform(theta["a"], theta["a"] + 1.0))
 
 
-def widening(theta):
-    return numpyro.sample("x", dist.Uniform(0.0, theta["a"]))
-
-
 def from_a_scale(theta):
     return numpyro.sample("x", dist.Pareto(theta["a"], 2.0))
-
-
-def truncated(theta):
-    return numpyro.sample("x", dist.TruncatedNormal(0.0, 1.0, low=-theta["a"]))
 
 
 def pinned(theta):
@@ -74,9 +66,7 @@ REFUSED = {
     unused: (errors.UnusedParameter, r"no draw of program 'unused' depends on \['a'\]"),
     cancelled: (errors.UnusedParameter, "zero in all of 64"),
     sliding: (errors.MovingSupport, "'x'"),
-    widening: (errors.MovingSupport, "'x'"),
     from_a_scale: (errors.MovingSupport, "'x'"),
-    truncated: (errors.MovingSupport, "'x'"),
     pinned: (errors.MovingSupport, "'z'"),
     in_a_loop: (errors.MovingSupport, "'u'"),
     scaled_outside: (errors.DirectDependence, r"depends on \['a'\] otherwise than through its draws"),
