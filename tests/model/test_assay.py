@@ -100,6 +100,15 @@ def test_a_conditioned_program_has_no_gold():
 
     with pytest.raises(errors.UsageError, match="conditioned on"):
         assay(qx.wrap(chain.program.condition({"x": 1.0}), PRIOR), key=0)
+
+    @qx.program(PRIOR)
+    def written(theta):
+        z = normal("z", theta["a"], 1.0)
+        numpyro.sample("y", dist.Normal(theta["a"], 1.0), obs=2.0)
+        return z
+
+    with pytest.raises(errors.UsageError, match=r"conditioned on \['y'\]"):
+        assay(written, key=0)
     with pytest.raises(errors.NoGold, match="tells nothing"):
         assay(qx.wrap(lambda theta, *, key: theta["a"], PRIOR, name="plain"), key=0)
 

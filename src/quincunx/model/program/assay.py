@@ -46,13 +46,22 @@ def check_program(
         MovingSupport: for a site whose support depends on theta.
         UnusedParameter: for a parameter on which no draw depends.
     """
-    if len(program.conditioned):
-        raise UsageError(
-            f"got program '{program.name}', conditioned on {list(program.conditioned.values)}; expected one that draws all its sites, because its "
-            "draws do not follow the density under the condition; take the unconditioned program for gold, and give the data to inference"
-        )
     shapes = jax.eval_shape(lambda key: prior.sample(key=key), key)
-    _, values = jax.eval_shape(lambda theta: program.outcome_and_sites(theta, key=key, design=design), shapes)
+    written: list[str] = list(program.conditioned.values)
+
+    def draw(theta: Mapping[str, Array]) -> dict[str, Array]:
+        bare, held = program.apart()
+        run, _ = execute(bare, theta, design, key, held, keep="values")
+        written.extend(run.written)
+        return {name: drawn.value for name, drawn in run.drawn.items()}
+
+    values = jax.eval_shape(draw, shapes)
+    if written:
+        raise UsageError(
+            f"got program '{program.name}', conditioned on {list(dict.fromkeys(written))}; expected one that draws all its sites, because its "
+            "draws do not follow the density under the condition; take the unconditioned program for gold (and leave obs=... out of it), and "
+            "give the data to inference"
+        )
     used = _uses(program, shapes, values, design)
     if direct := _named(used["outcome"], prior):
         raise DirectDependence(

@@ -78,6 +78,7 @@ class Execution(Messenger):
         self.keep, self.edges = keep, edges
         self.needs: list[Need | None] = []
         self.names: list[str] = []
+        self.written: list[str] = []
         self.sites: dict[str, Site] = {}
         self.drawn: dict[str, Drawn] = {}
         self.tags: dict[str, Array] = {}
@@ -137,6 +138,7 @@ class Execution(Messenger):
             total = None if one.log_prob is None else jnp.sum(one.log_prob)
             self.record(replace(site, shape=(steps, *site.shape)), Drawn(one.value, total, one.bounds))
         self.names += step.names
+        self.written += step.written
         self.tags |= tags
 
     def _sample(self, msg: Any) -> None:
@@ -161,6 +163,8 @@ class Execution(Messenger):
         written = msg["value"]
         if name in self.given:
             written = self.given[name]
+        elif written is not None:
+            self.written.append(name)
         if written is None:
             msg["value"] = self._draw(msg, fn, random, discrete)
         else:
@@ -219,6 +223,11 @@ def execute(
     try:
         with run:
             returned = program.model(theta, **settings)
+    except NotImplementedError as error:
+        raise SimulatorError(
+            f"program '{program.name}' asks for what NumPyro does not do ({error}); expected plates within loops, not loops within plates; "
+            "turn them round"
+        ) from error
     except KeyError as error:
         if keep != "outcome" and error.args and isinstance(error.args[0], str):
             raise NameMismatch(

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from quincunx.errors import NameMismatch, NonFiniteObservation, ZeroProbability
+from quincunx.errors import NameMismatch, NonFiniteObservation, ShapeMismatch, ZeroProbability
 from quincunx.model.program.execution import execute
 from quincunx.model.program.trace import Trace
 
-__all__ = ["check_addresses", "refuse_impossible", "refuse_nan", "run", "total"]
+__all__ = ["check_addresses", "check_single", "refuse_impossible", "refuse_nan", "run", "total"]
 
 
 @eqx.filter_jit
@@ -52,6 +52,17 @@ def check_addresses(addresses: Sequence[str], trace: Trace) -> None:
         raise NameMismatch(
             f"got the addresses {unknown}; expected some of {list(trace.addresses)}; use the sites' names"
         )
+
+
+def check_single(trace: Trace) -> Trace:
+    """Return a trace, refusing a batch of them.
+
+    Raises:
+        ShapeMismatch: for a trace with leading axes.
+    """
+    if shape := jnp.shape(trace.log_prob):
+        raise ShapeMismatch(f"got {shape} traces at once; expected one; use jax.vmap over them")
+    return trace
 
 
 def refuse_nan(name: str, value: Any) -> None:

@@ -101,6 +101,7 @@ class Program:
 
     def replay(self, trace: Trace, theta: Theta | None = None) -> Trace:
         """The same draws again, scored at theta (by default the trace's own): the same result, bit for bit, at the same theta."""
+        trace = moves.check_single(trace)
         theta = trace.theta if theta is None else floating(theta)
         return moves.run(self.apart()[0], theta, trace.design, None, trace.values)
 
@@ -113,6 +114,7 @@ class Program:
         """
         bare, held = self.apart()
         if isinstance(trace, Trace):
+            trace = moves.check_single(trace)
             design = trace.design if design is None else design
             return moves.run(bare, floating(theta), design, None, trace.values).log_prob
         return moves.run(bare, floating(theta), self.settings(design), None, {**held, **arrays(trace)}).log_prob
@@ -170,6 +172,7 @@ class Program:
         >>> bool(back.values["x"] == trace.values["x"]), round(float(weight + other), 5)
         (True, 0.0)
         """
+        trace = moves.check_single(trace)
         if not constraints and theta is None:
             return trace, moves.total([]), {}
         at = trace.theta if theta is None else floating(theta)
@@ -186,7 +189,7 @@ class Program:
             NameMismatch: for addresses that are not there.
         """
         chosen = (addresses,) if isinstance(addresses, str) else tuple(addresses)
-        moves.check_addresses(chosen, trace)
+        moves.check_addresses(chosen, moves.check_single(trace))
         kept = {name: value for name, value in trace.values.items() if name not in chosen}
         if not chosen:
             return trace, moves.total([])
