@@ -1,6 +1,13 @@
 """What a program costs beside a hand-written simulator: the generalised Galton board, 20 rows, 1e5 simulations.
 
-python benchmarks/programs.py
+    python benchmarks/programs.py
+
+Last measured with 2 cores that four people shared, at low priority, Python 3.11, JAX 0.10:
+
+    what                                                  program  written  ratio  limit
+    1e5 simulations, CPU s                                  0.073    0.068   1.07    1.5
+    the first time, with compilation, CPU s                 2.590    1.548   1.67
+    exact likelihood over 2^20 paths, CPU s (first)         0.230    1.485
 """
 
 import os
