@@ -23,9 +23,12 @@ from .model import Container as Container
 from .model import Input as Input
 from .model import Output as Output
 from .model import Prior as Prior
+from .model import Program as Program
 from .model import Simulator as Simulator
+from .model import Trace as Trace
 from .model import command as command
 from .model import probe as probe
+from .model import program as program
 from .model import simulator as simulator
 from .model import snakemake as snakemake
 from .model import wrap as wrap

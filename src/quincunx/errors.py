@@ -17,6 +17,7 @@ __all__ = [
     "ConstantColumnWarning",
     "CorruptFile",
     "DataFileError",
+    "DirectDependence",
     "DiskFull",
     "DuplicateSite",
     "ExecutorBroken",
@@ -36,6 +37,7 @@ __all__ = [
     "NoTruth",
     "NonFiniteGold",
     "NonFiniteObservation",
+    "NotEnumerable",
     "OutputNotEmpty",
     "OutsideReference",
     "PromotionWarning",
@@ -54,6 +56,7 @@ __all__ = [
     "SimulatorError",
     "SomeFailed",
     "TooFewSimulations",
+    "TooManyAssignments",
     "TooManyFailures",
     "TruncatedFile",
     "UnknownKind",
@@ -61,6 +64,7 @@ __all__ = [
     "UnknownPlaceholder",
     "UnknownProblem",
     "UnknownRun",
+    "Unnormalised",
     "UnsafeFile",
     "UnsupportedPrior",
     "UnusedParameter",
@@ -291,6 +295,10 @@ class Interrupted(QuincunxError):
         super().__init__(message if resume is None else f"{message}; to go on: {resume}")
 
 
+class DirectDependence(QuincunxError):
+    """An outcome that depends on the parameters otherwise than through a program's draws: joint ratio and score know nothing of it."""
+
+
 class DuplicateSite(QuincunxError):
     """Two draws of a program that go by one name."""
 
@@ -307,8 +315,20 @@ class NonFiniteGold(QuincunxError):
     """A joint score or ratio that is NaN or infinite."""
 
 
+class NotEnumerable(QuincunxError):
+    """A latent draw with infinitely many values, where all of them were to be added up."""
+
+
 class OutsideReference(QuincunxError):
     """Parameters under which something can happen that the reference of a ratio says cannot."""
+
+
+class TooManyAssignments(QuincunxError):
+    """More combinations of latent values than can be added up one by one."""
+
+
+class Unnormalised(QuincunxError):
+    """A program whose density is not that of what it draws: it has a factor, a scaled site, or a plate with rows left out."""
 
 
 class UnusedParameter(QuincunxError):

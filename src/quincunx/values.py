@@ -53,6 +53,7 @@ _HOMES = {
     "summarised_estimator": "quincunx.infer.summarised",
     "summarised_posterior": "quincunx.infer.summarised",
     "surrogate": "quincunx.learn.surrogate",
+    "trace": "quincunx.model.program.trace",
 }
 _ROOMS = ("quincunx.model", "quincunx.run", "quincunx.learn", "quincunx.infer", "quincunx.check", "quincunx.lab")
 

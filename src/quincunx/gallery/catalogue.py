@@ -198,5 +198,6 @@ def _build(line: Entry, options: tuple[tuple[str, Any], ...]) -> "Problem":
     module = importlib.import_module(f"quincunx.gallery.{line.module}")
     built = getattr(module, line.function)(**dict(options))
     # A function within a function is not found by its name: this is how another process makes it anew.
-    built.simulator.function.built_by = (module.__name__, line.function, dict(options))
+    # A program is a frozen value, on which a note may still be left.
+    object.__setattr__(built.simulator.function, "built_by", (module.__name__, line.function, dict(options)))
     return dataclasses.replace(built, options=options)

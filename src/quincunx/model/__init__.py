@@ -1,6 +1,7 @@
 """What a scientist writes: named priors, and simulators."""
 
 # Imported here and now: a function and its module share a name, and whichever is set last on the package wins.
+from quincunx.model.assay import assay as assay
 from quincunx.model.command import Command as Command
 from quincunx.model.command import Container as Container
 from quincunx.model.command import Input as Input
@@ -12,6 +13,10 @@ from quincunx.model.outcome import Outcome as Outcome
 from quincunx.model.outcome import flatten_outcome as flatten_outcome
 from quincunx.model.prior import Prior as Prior
 from quincunx.model.probe import probe as probe
+from quincunx.model.program import LatentPosterior as LatentPosterior
+from quincunx.model.program import Program as Program
+from quincunx.model.program import Trace as Trace
+from quincunx.model.program import program as program
 from quincunx.model.reference import Reference as Reference
 from quincunx.model.simulator import Simulator as Simulator
 from quincunx.model.simulator import simulator as simulator
@@ -22,14 +27,19 @@ __all__ = [
     "Container",
     "Gold",
     "Input",
+    "LatentPosterior",
     "Outcome",
     "Output",
     "Prior",
+    "Program",
     "Reference",
     "Simulator",
+    "Trace",
+    "assay",
     "command",
     "flatten_outcome",
     "probe",
+    "program",
     "simulator",
     "snakemake",
     "wrap",

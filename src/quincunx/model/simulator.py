@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, Shaped
 
-from quincunx.errors import ShapeMismatch, SimulatorError
+from quincunx.errors import ShapeMismatch, SimulatorError, UsageError
 from quincunx.model.caller import Caller, rng_from_key
 from quincunx.model.design import spread_design
 from quincunx.model.gold import Accumulator, Gold
@@ -73,12 +73,30 @@ class Simulator(eqx.Module):
         self.named_units = _frozen(units)
         self.version = version
         self.tractable = tractable
-        self.gold = Accumulator(function).gold if gold is None and self.caller.accumulates else gold
+        # A program brings its own.
+        own = Accumulator(function).gold if self.caller.accumulates else getattr(function, "gold", None)
+        self.gold = gold if gold is not None else own if isinstance(own, Gold) else None
 
     @property
     def function(self) -> Callable[..., Any]:
         """The function as it was written."""
         return self.caller.function
+
+    @property
+    def program(self) -> Any:
+        """The `Program` of a simulator made by `quincunx.program`: traces, conditions, exact sums.
+
+        Raises:
+            UsageError: for any other simulator.
+        """
+        from quincunx.model.program.program import Program
+
+        if not isinstance(self.function, Program):
+            raise UsageError(
+                f"simulator '{self.name}' is a plain function; expected a NumPyro model, whose draws have names; make one with "
+                "@quincunx.program(prior)"
+            )
+        return self.function
 
     @property
     def name(self) -> str:

@@ -1,5 +1,6 @@
 """A fingerprint of a simulator's code: the same as long as what it computes is written the same."""
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -61,6 +62,8 @@ def _told(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
     # Kept with its number, which another object could have after it.
     seen[id(thing)] = thing
     function = inspect.unwrap(thing) if callable(thing) and not inspect.isclass(thing) else thing
+    if function is not thing and dataclasses.is_dataclass(thing):
+        yield from _held(thing, function, seen)
     if isinstance(function, FunctionType):
         text = _text(function)
         yield text
@@ -118,6 +121,17 @@ def _value(value: Any, user: FunctionType, seen: dict[int, Any]) -> Iterator[str
         yield from _told(value, seen)
     else:
         yield f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _held(thing: Any, user: FunctionType, seen: dict[int, Any]) -> Iterator[str]:
+    """What a value made of a function holds beside it, such as the sites of a program and the values at which some are fixed."""
+    for field in dataclasses.fields(thing):
+        part = getattr(thing, field.name)
+        if dataclasses.is_dataclass(part):
+            yield from _held(part, user, seen)
+        elif not callable(part):
+            yield field.name
+            yield from _value(part, user, seen)
 
 
 def _near(module: str | None, user: FunctionType) -> bool:
