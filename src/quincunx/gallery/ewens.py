@@ -74,7 +74,7 @@ def problem(*, samples: int = 10, theta_prior: tuple[float, float] = (4.0, 2.0),
 
     def joint_log_prob(theta: dict, x: Float[Array, " 1"], z: Int[Array, " samples"]) -> Float[Array, ""]:
         alleles = jnp.sum(z == others)
-        value = xlogy(alleles, theta["theta"]) - jnp.sum(jnp.log(theta["theta"] + others))
+        value = alleles * jnp.log(theta["theta"]) - jnp.sum(jnp.log(theta["theta"] + others))
         return jnp.where(alleles == x[0], value, -jnp.inf)
 
     gold = Gold(trace, joint_log_prob)

@@ -120,7 +120,7 @@ def amplitudes(weights: Float[Array, " 3"], x: Float[Array, "*events 2"]) -> Flo
     >>> amplitudes(jnp.array([1.0, 1.0, 0.0]), jnp.array([0.5, 0.0]))
     Array([1.5 , 0.55], dtype=float32)
     """
-    u, v = (x[..., axis, None] ** _POWERS for axis in (0, 1))
+    u, v = (_powers(x[..., axis]) for axis in (0, 1))
     return jnp.einsum("c,hcij,...i,...j->...h", weights, AMPLITUDES.astype(weights.dtype), u, v)
 
 
@@ -170,8 +170,8 @@ def _rates(weights: Float[Array, " 3"]) -> Float[Array, " 2"]:
 def _fisher(weights: Float[Array, " 3"]) -> Float[Array, "2 2"]:
     nodes, volume = (a.astype(weights.dtype) for a in np.polynomial.legendre.leggauss(_NODES))
     x = jnp.stack(jnp.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
-    powers = [x[:, axis, None] ** _POWERS for axis in (0, 1)]
-    each = jnp.einsum("hcij,ni,nj->nhc", AMPLITUDES.astype(weights.dtype), *powers)
+    u, v = (_powers(x[:, axis]) for axis in (0, 1))
+    each = jnp.einsum("hcij,ni,nj->nhc", AMPLITUDES.astype(weights.dtype), u, v)
     f = each @ weights
     rate, sigma = jnp.sum(f**2, axis=1), jnp.sum(_rates(weights))
     slope = 2 * jnp.einsum("nh,nhc->nc", f, each)[:, 1:]
@@ -188,8 +188,12 @@ def _draw(weights: Float[Array, " 3"], uniforms: Float[Array, " 3"]) -> tuple[Fl
     # f^2 = sum table_ij table_kl u^(i+k) v^(j+l): over v first, for the margin of u.
     over_v = jnp.einsum("ij,kl,jl->ik", table, table, _MOMENTS.astype(weights.dtype))
     u = _invert(_by_power(over_v), uniforms[1])
-    at_u = u**_POWERS @ table
+    at_u = _powers(u) @ table
     return jnp.stack([u, _invert(_by_power(jnp.outer(at_u, at_u)), uniforms[2])]), channel
+
+
+def _powers(t: Float[Array, "*batch"]) -> Float[Array, "*batch 3"]:
+    return jnp.stack([jnp.ones_like(t), t, t**2], axis=-1)
 
 
 def _by_power(products: Float[Array, "3 3"]) -> Float[Array, " 5"]:
@@ -202,7 +206,11 @@ def _invert(density: Float[Array, " 5"], uniform: Float[Array, ""]) -> Float[Arr
     integral = density / powers
 
     def mass(t: Float[Array, ""]) -> Float[Array, ""]:
-        return jnp.sum(integral * (t**powers - (-1.0) ** powers))
+        # Horner's rule, and the value at -1.
+        value = jnp.zeros_like(t)
+        for coefficient in integral[::-1]:
+            value = (value + coefficient) * t
+        return value - jnp.sum(integral * (-1.0) ** powers)
 
     target = uniform * mass(jnp.ones_like(uniform))
 
