@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from quincunx.check.averages import LEAST_TERMS
+from quincunx.check.averages import LEAST_TERMS, effective_terms
 from quincunx.check.gold_identities import (
     inverse_ratio_mean,
     ratio_closure,
@@ -150,7 +150,7 @@ def _reachable(
     design: Mapping[str, Any] | None,
     key: PRNGKeyArray,
 ) -> tuple[Float[np.ndarray, "1 dim"], int]:
-    """From theta towards the prior's upper quartile, half as far each time, until a quarter of all weights count."""
+    """From theta towards the prior's upper quartile, half as far each time, until a quarter of all weights count and none rules."""
     prior = simulator.prior
     free = [np.asarray(prior.to_unconstrained(at), float) for at in (point, _quantile(prior, draws, 0.75))]
     for attempt in range(_TRIES):
@@ -160,7 +160,9 @@ def _reachable(
         here, there = np.tile(point, (n, 1)), np.tile(against, (n, 1))
         at_theta = mine(simulator, here, point, against, key=keys[0], design=design).at_theta(simulator.name)
         at_reference = mine(simulator, there, point, against, key=keys[1], design=design).at_reference(simulator.name)
-        if min(weights_of(-at_theta.log_ratio)[1], weights_of(at_reference.log_ratio)[1]) >= n / 4:
+        weights = [weights_of(log_weight) for log_weight in (-at_theta.log_ratio, at_reference.log_ratio)]
+        carried = min(float(effective_terms(weight[:, None])[0]) for weight, _ in weights)
+        if min(ess for _, ess in weights) >= n / 4 and carried >= min(5 * LEAST_TERMS, n / 10):
             break
     return against, 2 * n * (attempt + 1)
 
