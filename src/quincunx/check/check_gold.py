@@ -35,6 +35,8 @@ STEP = 0.4
 
 _LEAST = 1000
 _TRIES = 8
+_HALVINGS = 60
+_THINNER = 2.0
 
 
 def check_gold(
@@ -86,11 +88,10 @@ def check_gold(
     gold_of(simulator)
     key, prior = as_key(key), simulator.prior
     k_prior, k_try, k_theta, k_reference, k_fresh, k_pilot, k_steps, k_train = jax.random.split(key, 8)
-    draws = np.asarray(prior.sample_flat(4096, key=k_prior), float)
-    point = _median(prior, draws) if theta is None else _point(prior, theta)
+    point = _quantile(prior, 0.5, k_prior) if theta is None else _point(prior, theta)
     simulated = 0
     if reference is None:
-        against, tried = _reachable(simulator, point, draws, n, design, k_try)
+        against, tried = _reachable(simulator, point, _quantile(prior, 0.75, k_prior), n, design, k_try)
         simulated += tried
     else:
         against = _points(prior, reference)
@@ -116,7 +117,7 @@ def check_gold(
     if "ratio closure" in chosen:
         results.append(ratio_closure(at_reference, fresh, witnesses))
     if "score closure" in chosen:
-        lengths = _lengths(prior, point, at_theta, draws)
+        lengths = _lengths(prior, point, at_theta)
         steps = _steps(simulator, here, lengths, design, k_steps)
         simulated += steps.shape[0] * 4 * n
         results.append(score_closure(at_theta, steps, lengths, witnesses, columns))
@@ -132,27 +133,23 @@ def check_gold(
     )
 
 
-def _median(prior: Prior, draws: Float[np.ndarray, "m dim"]) -> Float[np.ndarray, " dim"]:
-    return _quantile(prior, draws, 0.5)
-
-
-def _quantile(prior: Prior, draws: Float[np.ndarray, "m dim"], share: float) -> Float[np.ndarray, " dim"]:
-    """Coordinate by coordinate in unconstrained space, so that the point is in the support."""
-    free = np.asarray(prior.to_unconstrained(draws), float)
+def _quantile(prior: Prior, share: float, key: PRNGKeyArray) -> Float[np.ndarray, " dim"]:
+    """Of prior draws, coordinate by coordinate in unconstrained space, so that the point is in the support."""
+    free = np.asarray(prior.to_unconstrained(prior.sample_flat(4096, key=key)), float)
     return np.asarray(prior.to_constrained(np.quantile(free, share, axis=0)), np.float32).astype(float)
 
 
 def _reachable(
     simulator: Simulator,
     point: Float[np.ndarray, " dim"],
-    draws: Float[np.ndarray, "m dim"],
+    towards: Float[np.ndarray, " dim"],
     n: int,
     design: Mapping[str, Any] | None,
     key: PRNGKeyArray,
 ) -> tuple[Float[np.ndarray, "1 dim"], int]:
-    """From theta towards the prior's upper quartile, half as far each time, until a quarter of all weights count and none rules."""
+    """From theta towards another point, half as far each time, until a quarter of all weights count and none rules."""
     prior = simulator.prior
-    free = [np.asarray(prior.to_unconstrained(at), float) for at in (point, _quantile(prior, draws, 0.75))]
+    free = [np.asarray(prior.to_unconstrained(at), float) for at in (point, towards)]
     for attempt in range(_TRIES):
         against = np.asarray(prior.to_constrained(free[0] + 0.5**attempt * (free[1] - free[0])), np.float32)[None]
         against = against.astype(float)
@@ -187,20 +184,19 @@ def _points(prior: Prior, reference: Reference | Mapping[str, Any]) -> Float[np.
     return np.asarray(reference.flat(prior), float)
 
 
-def _lengths(
-    prior: Prior, point: Float[np.ndarray, " dim"], at_theta: Mined, draws: Float[np.ndarray, "m dim"]
-) -> Float[np.ndarray, " dim"]:
-    """The shorter step of each parameter: `STEP` / sd(t), no more than the prior's own width, with both steps in its support."""
-    width = np.subtract(*np.quantile(draws, [0.75, 0.25], axis=0)) / 1.349
-    spread = at_theta.score.std(axis=0)
-    lengths = STEP * np.minimum(width, 1 / np.maximum(spread, 1e-12))
-    for i in range(len(lengths)):
-        for _ in range(20):
-            ends = point + 2 * lengths[i] * np.array([[1.0], [-1.0]]) * np.eye(len(point))[i]
-            if np.isfinite(np.asarray(prior.log_prob_flat(ends))).all():
-                break
-            lengths[i] /= 2
-    return lengths
+def _lengths(prior: Prior, point: Float[np.ndarray, " dim"], at_theta: Mined) -> Float[np.ndarray, " dim"]:
+    """The shorter step of each parameter: `STEP` / sd(t), halved until both steps end where the prior is not much thinner."""
+    starts = STEP / np.maximum(at_theta.score.std(axis=0), 1e-6 / (1 + np.abs(point)))
+    halved = starts * 0.5 ** np.arange(_HALVINGS)[:, None]
+    found = []
+    for i, axis in enumerate(np.eye(len(point))):
+        shifts = 2 * halved[:, i, None, None] * axis * np.array([[1.0], [-1.0]])
+        levels = np.asarray(
+            prior.log_prob_flat(np.concatenate([(point + shifts).reshape(-1, len(point)), point[None]]))
+        )
+        near = (levels[:-1].reshape(-1, 2) >= levels[-1] - _THINNER).all(axis=1)
+        found.append(halved[int(np.argmax(near)), i])
+    return np.array(found)
 
 
 def _steps(
