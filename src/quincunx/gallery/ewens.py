@@ -33,7 +33,7 @@ def problem(*, samples: int = 10, theta_prior: tuple[float, float] = (4.0, 2.0),
     [0.0182, 0.2901]
     """
     a, b = theta_prior
-    others = np.arange(samples)
+    others = np.arange(samples, dtype=np.int32)
     ways = np.array([-np.inf, *(math.log(number) for number in stirling_numbers(samples)[1:])])
 
     def log_likelihood(theta: dict, x: Float[Array, " 1"]) -> Float[Array, ""]:
