@@ -111,11 +111,11 @@ def mine(
     keys = jax.random.split(key, len(at))
     rows = jnp.asarray(at, jnp.float32)
     x, told, score = _run(gold_of(simulator), simulator.prior, rows, jnp.asarray(points), keys, design)
-    told = np.asarray(told, float)
+    levels = np.asarray(told, float)
     # NaN and infinities are refused later, by whoever knows where the rows were drawn.
     with np.errstate(invalid="ignore"):
-        log_reference = np.logaddexp.reduce(told[:, 1:], axis=1) - np.log(len(reference))
-    return Mined(_columns(x), told[:, 0], log_reference, np.asarray(score[:, 0], float))
+        log_reference = np.logaddexp.reduce(levels[:, 1:], axis=1) - np.log(len(reference))
+    return Mined(_columns(x), levels[:, 0], log_reference, np.asarray(score[:, 0], float))
 
 
 def outcomes(

@@ -113,10 +113,10 @@ def told_by(
     def with_score(flat: Float[Array, " dim"]) -> tuple[Float[Array, ""], Float[Array, " dim"]]:
         if prior.dim > FORWARD:
             return jax.value_and_grad(log_prob)(flat)
-        value, push = jax.linearize(log_prob, flat) if prior.dim > 1 else (None, None)
-        if push is None:
+        if prior.dim == 1:
             value, slope = jax.jvp(log_prob, (flat,), (jnp.ones_like(flat),))
             return value, slope[None]
+        value, push = jax.linearize(log_prob, flat)
         return value, jax.vmap(push)(jnp.eye(prior.dim, dtype=flat.dtype))
 
     plain = jax.vmap(log_prob)(points[scores:])
