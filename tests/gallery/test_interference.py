@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from quincunx import gallery
+from quincunx.check import check_gold
 from quincunx.gallery.interference import GRAM, amplitudes, complete_fisher, couplings, kept_by_local_score
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(60)
@@ -90,6 +91,15 @@ def test_the_local_score_loses_information_away_from_its_point():
     np.testing.assert_allclose(kept, [1.0, 0.95, 0.78, 0.285], atol=0.01)
     # Finer bins lose less: what is missing is lost, not binned away.
     assert kept_by_local_score(0.5, bins=1600) == pytest.approx(kept[2], abs=0.005)
+
+
+def test_ratios_to_a_theta_whose_amplitudes_vanish_are_not_judged():
+    """Under (1, 0) P(r > t) falls as t^(-3/2): r has a mean of one, which no number of simulations shows."""
+    far, near = {"theta_1": 1.0, "theta_2": 0.0}, {"theta_1": 0.3, "theta_2": -0.2}
+    simulator = gallery.load("interference").simulator
+    report = check_gold(simulator, key=0, theta=near, reference=far, n=10_000, tests=("ratio", "score"))
+    assert np.isnan(report["ratio"].p_value) and "too few" in report["ratio"].note
+    assert report["score"].p_value > 1e-4
 
 
 def test_one_parameter_is_the_other_at_zero():
