@@ -190,3 +190,23 @@ def test_traces_add_up():
     _, times = jax.vmap(lambda key: family.gold.trace(theta, key=key))(jax.random.split(jax.random.key(0), 4000))
     age = np.asarray(times, float).sum(axis=1)
     assert abs(age.mean() - 1.8) < 4 * math.sqrt(1.158142 / 4000)
+
+
+def test_conditioned_traces_have_the_exact_age():
+    """The problem's own traces at theta = 5, those with 14 sites kept: mean and deviation of the age within three standard errors."""
+    family, n = gallery.load("coalescent"), 100_000
+    theta = {"theta": jnp.asarray(5.0)}
+    x, times = jax.jit(jax.vmap(lambda key: family.gold.trace(theta, key=key)))(jax.random.split(jax.random.key(2), n))
+    age = np.asarray(times, float)[np.asarray(x)[:, 0] == 14].sum(axis=1)
+    exact = family.truth.latents(theta, jnp.array([14.0]))["age"]
+    assert (exact.mean, exact.sd) == pytest.approx((1.702632, 0.575509), abs=6e-7)
+    kept, expected = len(age), 0.056241 * n
+    assert abs(kept - expected) < 3 * math.sqrt(expected)
+    assert abs(age.mean() - exact.mean) < 3 * exact.sd / math.sqrt(kept)
+    square = (age - exact.mean) ** 2
+    assert abs(square.mean() - exact.sd**2) < 3 * square.std() / math.sqrt(kept)
+    draws = exact.sample(2000, key=0)
+    assert abs(draws.mean() - exact.mean) < 3 * exact.sd / math.sqrt(2000)
+    quartiles = exact.cdf(np.array([1.3, 1.62, 2.0]))
+    expected = kept * np.diff(np.concatenate([[0.0], quartiles, [1.0]]))
+    assert stats.chisquare(np.histogram(age, [0, 1.3, 1.62, 2.0, np.inf])[0], expected).pvalue > 1e-4

@@ -7,6 +7,7 @@ from quincunx._verb import make_callable
 from quincunx.check.averaged import averaged_posterior
 from quincunx.check.c2st import c2st
 from quincunx.check.check import check
+from quincunx.check.check_gold import check_gold
 from quincunx.check.conformal import Region, Repair, conformal
 from quincunx.check.coverage import hpd_coverage, hpd_levels, wilson_interval
 from quincunx.check.ecdf import EcdfBand, ecdf_p_value, simultaneous_band
@@ -31,6 +32,7 @@ __all__ = [
     "balance",
     "c2st",
     "check",
+    "check_gold",
     "conformal",
     "ecdf_p_value",
     "holm",

@@ -127,6 +127,17 @@ _ENTRIES = (
         "problem_two_gaussians",
     ),
     Entry(
+        "gaussian_in_gaussian",
+        "Gaussian seen through a Gaussian",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "1805.00020",
+        "gaussian_in_gaussian",
+    ),
+    Entry("interference", "Two amplitudes, two channels", 2, 2, "posterior", "0.1 s", "1805.00013", "interference"),
+    Entry(
         "boarding_school",
         "Influenza in a school, 1978",
         3,
@@ -140,6 +151,8 @@ _ENTRIES = (
     ),
     Entry("stochastic_sir", "The same, boy by boy", 2, 14, "none", "0.1 s", "BMJ 1978;1:587", "stochastic_sir"),
     Entry("final_size", "Final size of an outbreak", 2, 1, "posterior", "0.1 s", "Ball 1986", "final_size"),
+    Entry("sir_paths", "Small outbreak, day by day", 2, 3, "likelihood", "0.1 s", "Ball 1986", "sir_paths"),
+    Entry("ewens", "Alleles in a sample", 1, 1, "posterior", "0.1 s", "Ewens 1972", "ewens"),
     Entry(
         "coalescent", "Family tree, from its mutations", 1, 1, "posterior", "0.1 s", "Tavaré et al. 1997", "coalescent"
     ),

@@ -12,9 +12,11 @@ from jax.scipy.special import gammaln, xlogy
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.errors import MissingExtra, UsageError
+from quincunx.gallery import genealogy
 from quincunx.gallery.catalogue import entry
 from quincunx.gallery.discrete import draw_poisson
 from quincunx.gallery.grid import grid_log_evidence, grid_posterior_sample
+from quincunx.gallery.latent import LatentPosterior
 from quincunx.gallery.problem import Problem, Truth
 from quincunx.model import Gold, Prior, simulator
 
@@ -34,7 +36,8 @@ def problem(
     In units of the time in which a pair of lineages coalesces, j lineages stay T_j ~ Exp(j (j - 1) / 2), the tree has the
     length L = sum_j j T_j, and S ~ Poisson(theta L / 2): E[S] = theta sum_{i<n} 1/i. theta ~ Gamma(a, b) (b a rate), its
     posterior on a grid up to `most_theta`; the likelihood is known for S up to `most_sites`. `gold` traces the times.
-    `quincunx.gallery.genealogy` has the exact posterior of the age of the common ancestor. `engine="msprime"` draws with
+    `truth.latents(theta, x)["age"]` is the exact posterior of the age of the common ancestor, sum_j T_j, given both
+    (`quincunx.gallery.genealogy`). `engine="msprime"` draws with
     msprime (the extra of that name), many at a time, as a plain Python simulator, and has no gold.
 
     Raises:
@@ -43,6 +46,8 @@ def problem(
     >>> family = problem(samples=2)
     >>> round(float(jnp.exp(family.truth.log_likelihood({"theta": 1.0}, jnp.array([3.0])))), 4)
     0.0625
+    >>> family.truth.latents({"theta": 1.0}, jnp.array([3.0]))["age"]
+    LatentPosterior(mean 2, sd 1)
     """
     if engine not in ("jax", "msprime"):
         raise UsageError(f"got engine={engine!r}; expected jax or msprime; name one of these")
@@ -69,6 +74,7 @@ def problem(
         log_posterior=log_posterior,
         log_evidence=log_evidence,
         posterior_sample=grid_posterior_sample("theta", weighted, 1e-9, most_theta),
+        latents=lambda theta, x: {"age": _age(samples, float(theta["theta"]), int(np.asarray(x).item()))},
     )
 
     def trace(theta: dict, *, key: PRNGKeyArray) -> tuple[Float[Array, " 1"], Float[Array, " levels"]]:
@@ -148,6 +154,16 @@ def sites_and_age(
         tree = trees.first()
         found[row] = mutated.num_sites, tree.time(tree.root)
     return found
+
+
+def _age(samples: int, theta: float, sites: int) -> LatentPosterior:
+    given = (samples, theta, sites)
+    return LatentPosterior(
+        *genealogy.ancestor_moments(*given),
+        density=lambda times: genealogy.ancestor_density(times, *given),
+        cdf=lambda times: genealogy.ancestor_cdf(times, *given),
+        draw=lambda size, rng: genealogy.draw_ancestor(size, *given, rng),
+    )
 
 
 def _msprime() -> Any:

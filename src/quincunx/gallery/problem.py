@@ -13,6 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 from quincunx.errors import NoTruth, UsageError
 from quincunx.gallery.cache import read_arrays, write_arrays
 from quincunx.gallery.catalogue import Entry
+from quincunx.gallery.latent import Latents
 from quincunx.gallery.precision import in_float64
 from quincunx.model import Gold, Prior, Simulator
 from quincunx.values import as_key
@@ -31,6 +32,8 @@ class Truth:
     - `log_posterior(theta, x)`: log p(theta | x), normalised.
     - `log_evidence(x)`: log p(x).
     - `posterior_sample(n, x, *, key)`: n independent exact draws of the posterior, a dictionary by name.
+    - `latents(theta, x)`: the exact distribution of hidden quantities given both, a dictionary of `LatentPosterior` by name (in
+      float64, on numbers: not to be transformed).
 
     `kind` is "posterior" when independent exact draws exist, "likelihood" when only log p(x | theta) does, else "none".
     """
@@ -42,6 +45,7 @@ class Truth:
     log_posterior: Callable[..., Any] | None = None
     log_evidence: Callable[..., Any] | None = None
     posterior_sample: Callable[..., Any] | None = None
+    latents: Latents | None = None
     up_to_constant: bool = False
 
     def __post_init__(self) -> None:
