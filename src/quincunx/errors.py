@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = [
     "AllSimulationsFailed",
+    "AsymptoticWarning",
     "BatchAxisError",
     "CalibrationWarning",
     "CannotTravel",
@@ -19,6 +20,7 @@ __all__ = [
     "DataFileError",
     "DiskFull",
     "DuplicateSite",
+    "EnsembleSpreadWarning",
     "ExecutorBroken",
     "FailureWarning",
     "FewSimulationsWarning",
@@ -353,3 +355,11 @@ class SamplerWarning(QuincunxWarning):
 
 class CalibrationWarning(QuincunxWarning):
     """An answer whose stated probabilities do not match frequencies."""
+
+
+class AsymptoticWarning(QuincunxWarning):
+    """Confidence sets from the large-sample law of the likelihood ratio where it need not hold: few events, or a maximum on a bound."""
+
+
+class EnsembleSpreadWarning(QuincunxWarning):
+    """Members of an ensemble that disagree, over all events together, by as much as the data can tell."""
