@@ -25,9 +25,9 @@ DEEP = 60.0
 class Box(eqx.Module):
     """Where an ascent may go in unconstrained space: bounds of every number, and its scale, the prior's standard deviation."""
 
-    low: Float[np.ndarray, " du"]
-    high: Float[np.ndarray, " du"]
-    scale: Float[np.ndarray, " du"]
+    low: Float[Array | np.ndarray, " du"]
+    high: Float[Array | np.ndarray, " du"]
+    scale: Float[Array | np.ndarray, " du"]
 
     @classmethod
     def of(cls, prior: Prior, draws: Float[np.ndarray, "n du"]) -> "Box":
@@ -40,21 +40,21 @@ class Box(eqx.Module):
 class Hold(eqx.Module):
     """Which parameters are held at which values: masks over flat and unconstrained numbers, and flat values."""
 
-    values: Float[np.ndarray, "*batch d"]
-    flat: Bool[np.ndarray, " d"]
-    u: Bool[np.ndarray, " du"]
+    values: Float[Array | np.ndarray, "*batch d"]
+    flat: Bool[Array | np.ndarray, " d"]
+    u: Bool[Array | np.ndarray, " du"]
 
 
 class Peak(eqx.Module):
     """Where an ascent ended: u, flat theta, log L, its gradient and Hessian in u, d theta / d u, and whether it converged."""
 
-    u: Float[Array, "*batch du"]
-    theta: Float[Array, "*batch d"]
-    value: Float[Array, "*batch"]
-    gradient: Float[Array, "*batch du"]
-    hessian: Float[Array, "*batch du du"]
-    jacobian: Float[Array, "*batch d du"]
-    converged: Bool[Array, "*batch"]
+    u: Float[Array | np.ndarray, "*batch du"]
+    theta: Float[Array | np.ndarray, "*batch d"]
+    value: Float[Array | np.ndarray, "*batch"]
+    gradient: Float[Array | np.ndarray, "*batch du"]
+    hessian: Float[Array | np.ndarray, "*batch du du"]
+    jacobian: Float[Array | np.ndarray, "*batch d du"]
+    converged: Bool[Array | np.ndarray, "*batch"]
 
 
 def climb(

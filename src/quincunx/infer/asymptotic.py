@@ -29,10 +29,10 @@ def asymptotic_set(scan: Scan, *, levels: Sequence[float] = LEVELS) -> Confidenc
     >>> from quincunx.infer.scanning import scan
     >>> from quincunx.model import Prior
     >>> bell = Likelihood.of(lambda theta, x: -0.1 * (x - theta["mu"]) ** 2, Prior(mu=dist.Uniform(-5.0, 5.0)))
-    >>> asymptotic_set(scan(bell, np.arange(20.0) % 2, grid={"mu": np.linspace(-2.0, 3.0, 9)}))
-    ConfidenceSet(asymptotic, 20 events, best at mu = 0.5)
-      68.27 %  mu in [2.8e-05, 1]
-      95 %     mu in [-0.48, 1.48]
+    >>> asymptotic_set(scan(bell, np.arange(20.0) % 2 + 1, grid={"mu": np.linspace(-1.0, 4.0, 9)}))
+    ConfidenceSet(asymptotic, 20 events, best at mu = 1.5)
+      68.27 %  mu in [1, 2]
+      95 %     mu in [0.52, 2.48]
     """
     if scan.listed or len(scan.axes) > 2:
         raise UsageError(

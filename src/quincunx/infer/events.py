@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from quincunx.errors import NonFiniteObservation, ShapeMismatch
 from quincunx.infer.sets import padded_size
@@ -19,15 +19,15 @@ class Events(eqx.Module):
 
     A batch of such sets has one more leading axis. Few distinct shapes mean few compilations.
 
-    >>> events = Events.of(np.ones((3000, 2)))
+    >>> events = Events.of(np.ones((4000, 2)))
     >>> events.weight.shape, events.n
-    ((3, 1024), 3000.0)
+    ((4, 1024), 4000.0)
     """
 
     few: ClassVar[int] = 2048
 
     x: Any
-    weight: Float[np.ndarray, "..."]
+    weight: Float[Array | np.ndarray, "..."]
 
     @classmethod
     def of(cls, x: Any, weight: Any = None) -> "Events":

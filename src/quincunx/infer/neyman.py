@@ -171,9 +171,10 @@ def neyman_belt(
 ) -> NeymanBelt:
     """The law of q(theta) = -2 [log L(theta) - max log L] in `toys` experiments of `n_events` each, at every theta of a grid (physics/9711021).
 
-    The maximum is taken over the grid, for toys and for data alike, so that the grid should be finer than a standard error and reach to the bounds of what is possible.
-    Parameters that are in neither the grid nor `fixed` are maximised over, and the toys simulated at the values that `at`, a `profile` of the observation over
-    the same grid, found for them. Where the likelihood has a rate, every toy draws its number of events from it.
+    The maximum is taken over the grid, for toys and for data alike, so that the grid should be finer than a standard error and reach to the
+    bounds of what is possible. Parameters that are in neither the grid nor `fixed` are maximised over, and the toys simulated at the values that
+    `at`, a `profile` of the observation over the same grid, found for them. Where the likelihood has a rate, every toy draws its number of events
+    from it.
 
     Raises:
         UsageError: without a number of events or a rate, or with parameters to maximise over and no `at`.

@@ -124,8 +124,9 @@ def conditional_maxima(
     slope = covariance[np.ix_(~mask.flat, mask.flat)] @ np.linalg.pinv(inner)
     moved[:, ~mask.flat] = centre[~mask.flat] + (flat[:, mask.flat] - centre[mask.flat]) @ slope.T
     # extrapolated starts stay inside the support, a fiftieth of the way from its bounds
-    low = np.where(np.isfinite(prior.low), prior.low + 0.02 * (centre - prior.low), -np.inf)
-    high = np.where(np.isfinite(prior.high), prior.high - 0.02 * (prior.high - centre), np.inf)
+    with np.errstate(invalid="ignore"):
+        low = np.where(np.isfinite(prior.low), prior.low + 0.02 * (centre - prior.low), -np.inf)
+        high = np.where(np.isfinite(prior.high), prior.high - 0.02 * (prior.high - centre), np.inf)
     moved = np.clip(moved, low, high)
     plain = np.where(mask.flat, moved, centre)
     with double_scope():

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from quincunx.plot.scan import finish_curve, mark_best, regions, square
+from quincunx.plot.scan import finish_curve, mark_best, regions, smooth_curve, square
 from quincunx.plot.scan import legend as legend_above
 from quincunx.plot.style import drawing, new_figure
 
@@ -39,7 +39,7 @@ def confidence_curve(
         axes = figure.add_subplot()
         top = max(1.6 * float(np.max(critical)), 1.0)
         bar = 0.055 * top
-        entries: list[Line2D | Patch] = [Line2D([], [], color=colours.posterior, label="observed q")]
+        entries: list[Line2D | Patch] = [Line2D([], [], color=colours.posterior, label="q")]
         alphas = np.linspace(0.75, 0.3, len(levels))
         styles = [(2, 1.5), (5, 2), (7, 2, 1.5, 2)]
         for i, (level, alpha) in enumerate(zip(levels, alphas, strict=True)):
@@ -47,11 +47,11 @@ def confidence_curve(
             axes.plot(theta, critical[i], color=colours.reference, linewidth=1.2, dashes=styles[i % 3])
             for low, high in intervals[i]:
                 axes.fill_between([low, high], -bar * (i + 1.05), -bar * (i + 0.25), color=shade, linewidth=0)
-            entries.append(Patch(facecolor=shade, label=f"{100 * float(level):.4g} % interval"))
+            entries.append(Patch(facecolor=shade, label=f"{100 * float(level):.4g} %"))
         entries.insert(
             1, Line2D([], [], color=colours.reference, linewidth=1.2, dashes=styles[0], label="critical value")
         )
-        axes.plot(theta, q, color=colours.posterior)
+        axes.plot(*smooth_curve(theta, q), color=colours.posterior)
         axes.axhline(0.0, color=colours.muted, linewidth=0.6)
         if best is not None:
             axes.plot(

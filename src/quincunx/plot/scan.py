@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from scipy.interpolate import Akima1DInterpolator, RectBivariateSpline
 from scipy.stats import chi2
 
 from quincunx.errors import ShapeMismatch
@@ -47,9 +48,9 @@ def scan_curve(
         entries = [Line2D([], [], color=colours.posterior, label=label)]
         if members is not None:
             for row in np.asarray(members, float):
-                axes.plot(theta, row, color=colours.reference, linewidth=0.7, alpha=0.7)
+                axes.plot(*smooth_curve(theta, row), color=colours.reference, linewidth=0.7, alpha=0.7)
             entries.append(Line2D([], [], color=colours.reference, linewidth=0.7, label="members of the ensemble"))
-        axes.plot(theta, q, color=colours.posterior)
+        axes.plot(*smooth_curve(theta, q), color=colours.posterior)
         top = min(_TOP, 1.08 * float(np.max(q[np.isfinite(q)], initial=4.5)))
         for level in _LEVELS:
             height = float(chi2.ppf(level, 1))
@@ -90,10 +91,11 @@ def scan_map(
         entries: list[Patch | Line2D] = regions(
             axes, axes_values, [q - cut for cut in cuts], _LEVELS, colours.posterior
         )
-        entries.insert(0, Line2D([], [], linestyle="", label=label))
+        axes.set_title(label)
         if members is not None:
             for row in np.asarray(members, float):
-                axes.contour(*axes_values, (row - cuts[-1]).T, levels=[0.0], colors=[colours.reference], linewidths=0.7)
+                *at, finite = _finer(axes_values, row - cuts[-1])
+                axes.contour(*at, finite.T, levels=[0.0], colors=[colours.reference], linewidths=0.7)
             entries.append(Line2D([], [], color=colours.reference, linewidth=0.7, label="members, 95 %"))
         mark_best(axes, best, colours.truth, entries)
         legend(figure, entries)
@@ -152,9 +154,9 @@ def regions(
     entries: list[Patch | Line2D] = []
     shades = np.linspace(0.55, 0.2, len(levels))
     for values, level, alpha in reversed(list(zip(slack, levels, shades, strict=True))):
-        finite = np.where(np.isfinite(values), values, 1e6)
-        axes.contourf(*axes_values, finite.T, levels=[-1e9, 0.0], colors=[to_rgba(colour, float(alpha))])
-        axes.contour(*axes_values, finite.T, levels=[0.0], colors=[colour], linewidths=1.0)
+        *at, finite = _finer(axes_values, np.where(np.isfinite(values), values, 1e6))
+        axes.contourf(*at, finite.T, levels=[-1e9, 0.0], colors=[to_rgba(colour, float(alpha))])
+        axes.contour(*at, finite.T, levels=[0.0], colors=[colour], linewidths=1.0)
         entries.insert(
             0, Patch(facecolor=to_rgba(colour, float(alpha)), edgecolor=colour, label=f"{100 * level:.4g} %")
         )
@@ -175,7 +177,8 @@ def mark_best(axes: Axes, best: Real[np.ndarray, "2"] | None, colour: str, entri
 
 def legend(figure: Figure, entries: Sequence[Line2D | Patch]) -> None:
     """The legend in a strip above the panel."""
-    figure.set_layout_engine("constrained", rect=(0.0, 0.0, 1.0, 1.0 - 0.36 / float(figure.get_size_inches()[1])))
+    height = float(figure.get_size_inches()[1])
+    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06, rect=(0.0, 0.0, 1.0, 1.0 - 0.36 / height))
     figure.legend(
         handles=list(entries),
         loc="upper left",
@@ -184,6 +187,28 @@ def legend(figure: Figure, entries: Sequence[Line2D | Patch]) -> None:
         columnspacing=1.2,
         handlelength=1.8,
     )
+
+
+def smooth_curve(theta: Float[np.ndarray, " n"], q: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
+    """A curve through the points that makes no extrema of its own; where values are not finite, the points as they are.
+
+    >>> fine, values = smooth_curve(np.arange(4.0), np.arange(4.0) ** 2)
+    >>> len(fine) > 100, values[-1]
+    (True, 9.0)
+    """
+    if len(theta) < 3 or not np.all(np.isfinite(q)):
+        return theta, q
+    fine = np.unique(np.concatenate([theta, np.linspace(theta[0], theta[-1], 400)]))
+    return fine, Akima1DInterpolator(theta, q)(fine)
+
+
+def _finer(axes_values: Sequence[np.ndarray], values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values over a grid fine enough for outlines without corners: their cubic spline."""
+    a, b = (np.asarray(axis, float) for axis in axes_values)
+    if min(values.shape) < 4 or np.max(values) >= 1e6:
+        return a, b, values
+    fine = [np.linspace(axis[0], axis[-1], max(161, len(axis))) for axis in (a, b)]
+    return fine[0], fine[1], RectBivariateSpline(a, b, values)(*fine)
 
 
 def _check(got: tuple[int, ...], expected: tuple[int, ...]) -> None:
