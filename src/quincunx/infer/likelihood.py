@@ -48,7 +48,7 @@ class Likelihood:
     @classmethod
     def of(
         cls,
-        source: Callable[..., Any] | PotentialEstimator | None,
+        source: Any,
         prior: Prior | None = None,
         *,
         rate: Callable[..., Any] | None = None,
