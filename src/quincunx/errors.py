@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = [
     "AllSimulationsFailed",
+    "AsymptoticWarning",
     "BatchAxisError",
     "CalibrationWarning",
     "CannotTravel",
@@ -20,6 +21,7 @@ __all__ = [
     "DirectDependence",
     "DiskFull",
     "DuplicateSite",
+    "EnsembleSpreadWarning",
     "ExecutorBroken",
     "FailureWarning",
     "FewSimulationsWarning",
@@ -373,3 +375,11 @@ class SamplerWarning(QuincunxWarning):
 
 class CalibrationWarning(QuincunxWarning):
     """An answer whose stated probabilities do not match frequencies."""
+
+
+class AsymptoticWarning(QuincunxWarning):
+    """Confidence sets from the large-sample law of the likelihood ratio where it need not hold: few events, or a maximum on a bound."""
+
+
+class EnsembleSpreadWarning(QuincunxWarning):
+    """Members of an ensemble that disagree, over all events together, by as much as the data can tell."""

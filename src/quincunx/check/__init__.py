@@ -17,6 +17,7 @@ from quincunx.check.predictive import predictive_check, tail_areas
 from quincunx.check.report import Report
 from quincunx.check.result import TestResult, holm
 from quincunx.check.sbc import sbc
+from quincunx.check.set_coverage import coverage_of_sets
 from quincunx.check.tarp import tarp
 from quincunx.check.trials import Estimator, Trials, run_trials
 
@@ -34,6 +35,7 @@ __all__ = [
     "check",
     "check_gold",
     "conformal",
+    "coverage_of_sets",
     "ecdf_p_value",
     "holm",
     "hpd_coverage",

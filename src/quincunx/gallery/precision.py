@@ -1,7 +1,6 @@
 """Float64 inside an explicit scope, for likelihoods and integrators whose rounding would otherwise show."""
 
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,20 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from quincunx.model.precision import double_scope
 
-def double_scope() -> Any:
-    """A context in which JAX computes in float64, whatever the global flag says, and which leaves that flag alone.
-
-    >>> with double_scope():
-    ...     print(jax.numpy.ones(()).dtype)
-    float64
-    >>> jax.numpy.ones(()).dtype
-    dtype('float32')
-    """
-    scope = getattr(jax, "enable_x64", None)
-    if scope is None:
-        scope = importlib.import_module("jax.experimental").enable_x64
-    return scope(True)
+__all__ = ["double_scope", "in_float64"]
 
 
 def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:

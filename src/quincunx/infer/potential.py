@@ -54,18 +54,27 @@ class Potential(eqx.Module):
         self, u: Float[Array, " du"], events: Float[Array, "m dx"], design: Float[Array, "m dd"]
     ) -> Float[Array, " m"]:
         """The surrogate's log-likelihood or log-ratio of every event."""
+        return self.combined(self.log_each_of_members(u, events, design))
+
+    def combined(self, each: Float[Array, "members *rest"]) -> Float[Array, "*rest"]:
+        """What the members say together: the mean of likelihoods or ratios, in the logarithm."""
+        # members that know the ratio up to constants of their own are averaged in the logarithm, where these drop out
+        return jnp.mean(each, axis=0) if self.term == "relative" else log_mean_exp(each)
+
+    def log_each_of_members(
+        self, u: Float[Array, " du"], events: Float[Array, "m dx"], design: Float[Array, "m dd"]
+    ) -> Float[Array, "members m"]:
+        """What every member of the ensemble says of every event."""
         return self.log_each_at(self.u_scale.forward(u), events, design)
 
     def log_each_at(
         self, z: Float[Array, " dz"], events: Float[Array, "m dx"], design: Float[Array, "m dd"]
-    ) -> Float[Array, " m"]:
+    ) -> Float[Array, "members m"]:
         """The same at a point in the network's coordinates."""
         if self.term != "likelihood":
             one = jnp.ones(1)
             conditions = jax.vmap(lambda x, d: self.conditioning(x[None], one, d[None]))(events, design)
-            logits = over_members(lambda member: jax.vmap(lambda c: member(z, c))(conditions), self.model)
-            # members that know the ratio up to constants of their own are averaged in the logarithm, where these drop out
-            return jnp.mean(logits, axis=0) if self.term == "relative" else log_mean_exp(logits)
+            return over_members(lambda member: jax.vmap(lambda c: member(z, c))(conditions), self.model)
         events = events + 0.5 * self.integers
         y = self.conditioning.x_scale.forward(events)
         settings = self.conditioning.design_scale.forward(design)
@@ -73,7 +82,7 @@ class Potential(eqx.Module):
         def likelihood(member):
             return jax.vmap(lambda y, s: member.log_prob(y, jnp.concatenate([z, s])))(y, settings)
 
-        return log_mean_exp(over_members(likelihood, self.model)) + self.conditioning.x_scale.log_det(events)
+        return over_members(likelihood, self.model) + self.conditioning.x_scale.log_det(events)
 
 
 def log_density(u: Float[Array, " du"], data: tuple[Potential, Data]) -> Float[Array, ""]:
@@ -115,7 +124,7 @@ def _pair_block(potential: Potential, both: Any, events: Any, mask: Any, design:
         theta, other = jnp.split(both, 2, axis=-1)
         u, v = potential.prior.to_unconstrained(theta), potential.prior.to_unconstrained(other)
         z = jnp.concatenate([potential.u_scale.forward(u), potential.u_scale.forward(v)], axis=-1)
-        each = jax.vmap(lambda row: pairs.log_each_at(row, events, design))(z)
+        each = jax.vmap(lambda row: pairs.combined(pairs.log_each_at(row, events, design)))(z)
         return jnp.sum(jnp.where(mask > 0, each, 0.0), axis=-1)
 
     return jax.vmap(one)(both, events, mask, design)

@@ -1,20 +1,26 @@
 """Pictures from plain arrays and names; each function returns a Matplotlib Figure that belongs to no window."""
 
+from quincunx.plot.confidence import confidence_curve, confidence_regions
 from quincunx.plot.corner import corner
 from quincunx.plot.coverage import coverage
 from quincunx.plot.failures import failures
+from quincunx.plot.information import information_ellipses
 from quincunx.plot.loop import loop
 from quincunx.plot.losses import losses
 from quincunx.plot.predictive import central_band, predictive_series, predictive_summaries
 from quincunx.plot.ranks import sbc_ranks
+from quincunx.plot.scan import scan_curve, scan_map
 from quincunx.plot.svg import colour_rules, inline_svg, save_svg
 
 __all__ = [
     "central_band",
     "colour_rules",
+    "confidence_curve",
+    "confidence_regions",
     "corner",
     "coverage",
     "failures",
+    "information_ellipses",
     "inline_svg",
     "loop",
     "losses",
@@ -22,4 +28,6 @@ __all__ = [
     "predictive_summaries",
     "save_svg",
     "sbc_ranks",
+    "scan_curve",
+    "scan_map",
 ]
