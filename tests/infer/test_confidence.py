@@ -121,7 +121,7 @@ def test_few_events_and_maxima_on_bounds_are_warned_of(bell):
 
 def test_profiles_of_a_linear_gaussian_are_closed_form_and_cheaper_than_scans(linear):
     """With precision n [[1, 1], [1, 2]], profiling b leaves n (1 - 1/2) for a."""
-    x = np.random.default_rng(1).normal(size=(40, 2)) + [1.5, 0.5]
+    x = np.random.default_rng(1).normal(size=(40, 2)) + np.array([1.5, 0.5])
     best = x.mean(0)[0] - x.mean(0)[1]
     found = profile(linear, x, "a", grid=21)
     assert found.profiled == ("b",)
@@ -194,7 +194,7 @@ def _slope(mu, n):
 
 
 def test_neyman_sets_with_a_nuisance_parameter_profile_it_in_every_toy(linear):
-    x = np.random.default_rng(1).normal(size=(10, 2)) + [1.5, 0.5]
+    x = np.random.default_rng(1).normal(size=(10, 2)) + np.array([1.5, 0.5])
     best = x.mean(0)[0] - x.mean(0)[1]
     grid = {"a": best + np.linspace(-1.2, 1.2, 9)}
     found = neyman_set(linear, x, line, grid=grid, toys=400, key=0)

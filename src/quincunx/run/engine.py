@@ -134,9 +134,9 @@ def _run_events(
 
 def _outcomes(caller: Caller, vein: Vein | None, theta: Any, keys: Array, design: Any) -> tuple[Any, ...]:
     if vein is None:
-        x, gold, latents = caller.run_batch(theta, keys, design), {}, {}
-    else:
-        x, gold, latents = vein.run(caller, theta, keys, design)
+        x = caller.run_batch(theta, keys, design)
+        return x, _failed(x), {}, {}
+    x, gold, latents = vein.run(caller, theta, keys, design)
     return x, _failed(x), gold, latents
 
 

@@ -18,6 +18,7 @@ from quincunx.errors import (
     ShapeMismatch,
     UsageError,
 )
+from quincunx.model.assay import assay
 from quincunx.model.design import design_at, spread_design
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.prior import Prior
@@ -77,6 +78,7 @@ def simulate(
         NameMismatch, ShapeMismatch, SimulatorError, BatchAxisError: as `probe`.
         AllSimulationsFailed: if not one simulation gives a finite outcome.
         NoGold, NonFiniteGold, OutsideReference: for gold that is not there or not finite, or a reference that cannot serve.
+        MovingSupport, UnusedParameter, DirectDependence: for gold that would be wrong (see `quincunx.model.assay`).
         Interrupted: on Ctrl-C before anything is done; later, what is done is returned with `stopped` set.
 
     Warns with `FailureWarning` if some simulations fail; they are kept and marked in `status`.
@@ -101,6 +103,8 @@ def simulate(
     settings = one_design(design, key) if isinstance(design, Prior) else design_at(spread, 0)
     seen = look(simulator, key=jax.random.fold_in(key, 0x6C6F6F6B), design=settings)
     vein = vein_of(simulator, gold, latents, events)
+    if vein is not None and vein.mined:
+        assay(simulator, key=0, design=settings)
     plan = Plan(
         simulator,
         n,
