@@ -53,25 +53,23 @@ def problem(*, rows: int = 20, nails: int = 31) -> Problem:
     )
     prior = Prior(theta=dist.Uniform(LOW, HIGH))
 
-    def trace(theta: dict, *, key: PRNGKeyArray) -> tuple[Float[Array, " 1"], Int[Array, " rows"]]:
+    def trace(theta: dict, *, key: PRNGKeyArray) -> tuple[Float[Array, " 1"], dict[str, Int[Array, " rows"]]]:
         uniforms = jax.random.uniform(key, (rows,))
 
         def fall(position, row):
             level, uniform = row
             right = (uniform >= _left(theta["theta"], level, position, rows, nails)).astype(jnp.int32)
-            return position + right - level % 2, right
+            return position + right - level % 2, {"nail": position, "right": right}
 
-        end, turns = jax.lax.scan(fall, jnp.asarray(nails // 2), (jnp.arange(rows), uniforms))
-        return end[None].astype(jnp.float32), turns
+        end, path = jax.lax.scan(fall, jnp.asarray(nails // 2), (jnp.arange(rows), uniforms))
+        return end[None].astype(jnp.float32), path
 
-    def joint_log_prob(theta: dict, x: Float[Array, " 1"], z: Int[Array, " rows"]) -> Float[Array, ""]:
+    def joint_log_prob(theta: dict, x: Float[Array, " 1"], z: dict[str, Int[Array, " rows"]]) -> Float[Array, ""]:
         levels = jnp.arange(rows)
-        steps = z - levels % 2
-        visited = nails // 2 + jnp.cumsum(steps) - steps
-        left = _left(theta["theta"], levels, visited, rows, nails)
-        taken = jnp.where(z == 1, 1 - left, left)
-        ends_there = nails // 2 + jnp.sum(steps) == x[0]
-        return jnp.where(ends_there, jnp.sum(jnp.log(taken)), -jnp.inf)
+        left = _left(theta["theta"], levels, z["nail"], rows, nails)
+        taken = jnp.where(z["right"] == 1, 1 - left, left)
+        end = nails // 2 + jnp.sum(z["right"] - levels % 2)
+        return jnp.where(end == x[0], jnp.sum(jnp.log(taken)), -jnp.inf)
 
     gold = Gold(trace, joint_log_prob)
 

@@ -18,8 +18,8 @@ from quincunx.model.simulator import Simulator
 
 __all__ = ["COSTS", "Vein", "check_gold_values", "vein_of"]
 
-# Random numbers of a row's label, of the point of its reference, and of its own reference, apart from those of the simulator.
-_LABEL, _PICK, _OTHER = 0x6C61_6265, 0x7069_636B, 0x6F74_6865
+# Random numbers of a row's label and the point of its reference, and of its own reference, apart from those of the simulator.
+_LABEL, _OTHER = 0x6C61_6265, 0x6F74_6865
 
 COSTS = 4
 """Mining a row takes about so many times the memory that simulating it takes."""
@@ -51,10 +51,11 @@ class Vein(eqx.Module):
         own = self.prior.flatten(theta)
         points, label = own[None], jnp.ones(())
         if self.drawn or self.others is not None:
-            label = jax.random.bernoulli(jax.random.fold_in(key, _LABEL)).astype(own.dtype)
             others = self._others(key)
-            pick = jax.random.randint(jax.random.fold_in(key, _PICK), (), 0, len(others))
-            at = jnp.where(label == 1, own, others[pick])
+            # One word decides both: its lowest bit the label, the others the point.
+            word = jax.random.bits(jax.random.fold_in(key, _LABEL))
+            label = (word & 1).astype(own.dtype)
+            at = jnp.where(label == 1, own, others[(word >> 1) % len(others)])
             points, theta = jnp.concatenate([points, others]), self.prior.unflatten(at)
         raw, z = self.gold.run(theta, key, design)
         found = self._mined(points, raw, z, design, label) if self.mined else {}
