@@ -15,7 +15,6 @@ from quincunx.infer import (
     Likelihood,
     NeymanBelt,
     asymptotic_set,
-    maximum_likelihood,
     neyman_belt,
     neyman_set,
     profile,
@@ -176,7 +175,7 @@ def test_feldman_and_cousins_count_events_by_the_rate():
         return jax.random.uniform(key, (1,))
 
     counting = Likelihood.of(None, prior, rate=lambda theta: theta["mu"])
-    grid = {"mu": np.r_[1e-6, np.linspace(0.05, 15.0, 300)]}
+    grid = {"mu": np.r_[1e-6, np.linspace(0.1, 12.0, 60)]}
     toys = 400
     belt = neyman_belt(counting, nothing, grid=grid, toys=toys, key=0)
     for n, (low, high) in {0: (0.0, 2.44), 3: (1.10, 7.42)}.items():
@@ -184,8 +183,8 @@ def test_feldman_and_cousins_count_events_by_the_rate():
         members = grid["mu"][found.members[0]]
         # a critical value from toys is off where its binomial error lets another count in or out
         reach = {m: 2 * (0.09 / toys) ** 0.5 / _slope(m, n) for m in (low, high) if m > 0}
-        assert members[0] <= max(low + reach.get(low, 0.1), 0.1)
-        assert abs(members[-1] - high) < reach[high] + 0.1
+        assert members[0] <= low + reach.get(low, 0.1) + 0.2
+        assert abs(members[-1] - high) < reach[high] + 0.2
 
 
 def _slope(mu, n):
@@ -210,14 +209,10 @@ def test_neyman_sets_with_a_nuisance_parameter_profile_it_in_every_toy(linear):
 def test_an_ensemble_that_disagrees_over_all_events_is_warned_of(problem, monkeypatch):
     learned = Likelihood.of(problem.fit("nle"))
     x = (np.array([0.4, -0.2]) + 0.5 * np.random.default_rng(0).normal(size=(20, 2))).astype(np.float32)
-    best = maximum_likelihood(learned, x, key=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", qx.errors.EnsembleSpreadWarning)
-        found = scan(
-            learned,
-            x,
-            grid={"a": best.theta["a"] + np.linspace(-0.2, 0.2, 5), "b": best.theta["b"] + np.linspace(-0.2, 0.2, 3)},
-        )
+        found = scan(learned, x, grid={"a": np.linspace(0.1, 0.5, 5), "b": np.linspace(-0.4, 0.1, 3)})
+    best = found.best
     assert found.members.shape == (2, 5, 3) and found.spread.shape == (5, 3)
     assert found.plot() is not None
     # a member whose log-ratio is off by a hundredth an event is off by ten over a thousand events
@@ -240,7 +235,7 @@ def test_toys_by_a_rate_have_poisson_numbers(bell):
 
 
 def test_names_that_are_none_are_refused(bell, x_bell):
-    with pytest.raises(qx.errors.NameMismatch, match="theta"):
+    with pytest.raises(qx.errors.NameMismatch, match="phi"):
         scan(bell, x_bell, grid={"phi": np.zeros(3)}, fixed={"theta": 0.0})
     with pytest.raises(qx.errors.UsageError, match="increasing"):
         scan(bell, x_bell, grid={"theta": np.array([1.0, 0.0])})

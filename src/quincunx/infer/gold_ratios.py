@@ -32,6 +32,8 @@ from quincunx.values import as_key
 SPREAD = 8
 """How many prior draws the default reference mixes."""
 
+_NETWORK = {"width": 100, "depth": 2}
+
 
 @dataclass(frozen=True)
 class GoldRatio(Method):
@@ -40,8 +42,8 @@ class GoldRatio(Method):
     `reference` is what the ratio is to (default: a mixture of eight prior draws, so that joint ratios are bounded). With `doubly` the second
     argument is learned too: every row draws its own reference, and the network is antisymmetric. `degree` makes the
     dependence on theta a positive polynomial, the square of amplitudes of that degree, for priors on which the network's coordinates are affine in
-    theta (normal and uniform ones). `alpha` weighs the score against the ratio: 1 gives both the same size before training. The other options are as
-    for `Ratio`. Differences of the learned log-ratio between two theta are log-likelihood ratios.
+    theta (normal and uniform ones). `alpha` weighs the score against the ratio: 1 gives both the same size before training. `members` None trains three
+    networks side by side and averages their ratios. The other options are as for `Ratio`. Differences of the learned log-ratio between two theta are log-likelihood ratios.
     """
 
     scored: ClassVar[bool] = False
@@ -52,7 +54,7 @@ class GoldRatio(Method):
     degree: int | None = None
     alpha: float = 1.0
     network: Spec | None = None
-    members: int = 1
+    members: int | None = None
     embedding: Spec | str | None = None
     x_scale: str = "auto"
     settings: FitSettings | None = None
@@ -70,8 +72,12 @@ class GoldRatio(Method):
 
     @property
     def default_settings(self) -> FitSettings:
-        """Large batches, a high rate and no decay: gold has little noise to read into."""
-        return FitSettings(learning_rate=3e-3, weight_decay=1e-4, min_steps=3000)
+        """All epochs are run: the losses differ by so little that a patience would end training by chance."""
+        return FitSettings(learning_rate=3e-3, weight_decay=0.3, min_steps=2000, patience=1000)
+
+    def members_for(self, n: int) -> int:
+        """How many networks are averaged: three unless told otherwise, since a single one strays."""
+        return self.members or 3
 
     def fit(
         self, sims: Simulations, prior: Prior, *, key: PRNGKeyArray | int, progress: Progress | None = None
@@ -97,7 +103,7 @@ class GoldRatio(Method):
         )
         gold = gold_of(prepared, *needed, method=self.name)
         label = np.asarray(gold["label"], np.float32)
-        form, shape, spec = ratio_spec(prepared, self.network, self.embedding)
+        form, shape, spec = ratio_spec(prepared, {**_NETWORK, **(self.network or {})}, self.embedding)
         theta, scale = prepared.theta, prepared.scales["theta"]
         data: dict[str, Any] = {"theta": theta, "x": prepared.conditions(form, shape), "label": label}
         if self.told:

@@ -55,6 +55,8 @@ def scan(
     prior, held = likelihood.prior, dict(fixed or {})
     over = [name for name in prior.names if name not in held]
     given = grid if points is None else points
+    if not isinstance(given, int):
+        axes_of(prior, given or {}, None, None)
     missing = [name for name in over if not isinstance(given, int) and name not in (given or {})]
     if missing:
         raise UsageError(
