@@ -1,24 +1,27 @@
 """``quincunx bench``: how good and how dear is a method on problems whose answers are known?"""
 
 import os
-from enum import StrEnum
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from quincunx.cli.console import emit, tabulate
+from quincunx.cli.console import emit, say, tabulate
+from quincunx.cli.exits import guarded
 from quincunx.cli.options import Budget, Json, Method, Seed, Settings
 from quincunx.errors import UsageError
 
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads for computing; set before JAX starts.")]
 
-class Suite(StrEnum):
-    """The benchmarks there are."""
+bench = typer.Typer(
+    help="Measure methods on problems whose answers are known.", no_args_is_help=True, rich_markup_mode=None
+)
 
-    sbibm = "sbibm"
 
-
-def bench(
-    suite: Annotated[Suite, typer.Argument(help="Which benchmark; sbibm is that of 2101.04653.")],
+@bench.command("sbibm")
+@guarded
+def sbibm(
     task: Annotated[
         str, typer.Option("--task", help="A task of the benchmark, several with commas, or all.")
     ] = "two_moons",
@@ -31,11 +34,11 @@ def bench(
     draws: Annotated[
         int, typer.Option("--draws", min=100, help="Draws compared; the benchmark's own number unless given.")
     ] = 10_000,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads for computing; set before JAX starts.")] = 1,
+    threads: Threads = 1,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Measure a method: C2ST and CPU seconds."""
+    """Posteriors by the benchmark of 2101.04653: C2ST and CPU seconds."""
     numbers = parse_observations(observations)
     _limit_threads(threads)
     from quincunx.bench import TASKS, measure
@@ -67,6 +70,52 @@ def bench(
                 round(sum(one.sampling_cpu) / len(one.sampling_cpu), 2),
             ]
             for one in found
+        ],
+    )
+
+
+@bench.command("gold")
+@guarded
+def gold(
+    problem: Annotated[str, typer.Option("--problem", help="galton, gaussian or interference.")] = "galton",
+    methods: Annotated[str, typer.Option("--methods", help="Names with commas, or all.")] = "all",
+    budgets: Annotated[str, typer.Option("--budgets", help="Numbers of simulations with commas.")] = "1e3,1e4",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Fits of each kind, with different seeds.")] = 1,
+    set: Settings = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="An HTML page with learning curves.", dir_okay=False)
+    ] = None,
+    threads: Threads = 1,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Likelihood ratios from gold (1805.12244, 1808.00973): their error against the exact ones, and CPU seconds."""
+    _limit_threads(threads)
+    from quincunx.bench.gold import budgets_of, measure_gold, methods_of
+    from quincunx.bench.gold_page import write_gold_page
+    from quincunx.cli.progress import progress
+    from quincunx.cli.settings import configured, parse_settings
+
+    options = parse_settings(set or [])
+    found = []
+    for budget in budgets_of(budgets):
+        for method in methods_of(methods):
+            chosen = configured(method, options)
+            for i in range(seeds):
+                with progress(f"{method}, {budget:,}: training") as tell:
+                    one = measure_gold(problem, chosen, budget, seed=seed + 100 * i, progress=tell)
+                found.append(one)
+    if report is not None:
+        write_gold_page(report, found, " ".join(["quincunx", *sys.argv[1:]]))
+        say(f"{report} shows the learning curves")
+    if json:
+        emit({"measurements": [one.as_dict() for one in found]})
+        return
+    tabulate(
+        ["problem", "method", "budget", "seed", "error", "trimmed", "CPU s"],
+        [
+            [o.problem, o.method, o.budget, o.seed, f"{o.error:.3g}", f"{o.trimmed:.3g}", round(o.cpu_seconds, 1)]
+            for o in found
         ],
     )
 

@@ -52,10 +52,10 @@ for name, verb in (
     ("submit", submit),
     ("report", report),
     ("export", export),
-    ("bench", bench),
     ("doctor", doctor),
 ):
     app.command(name)(guarded(verb))
+app.add_typer(bench, name="bench")
 
 
 def _version(asked: bool | None) -> None:

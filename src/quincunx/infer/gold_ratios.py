@@ -40,10 +40,12 @@ class GoldRatio(Method):
     """Options of the methods that learn log p(x | theta) / p_ref(x) from simulations with gold.
 
     `reference` is what the ratio is to (default: a mixture of eight prior draws, so that joint ratios are bounded). With `doubly` the second
-    argument is learned too: every row draws its own reference, and the network is antisymmetric. `degree` makes the
-    dependence on theta a positive polynomial, the square of amplitudes of that degree, for priors on which the network's coordinates are affine in
-    theta (normal and uniform ones). `alpha` weighs the score against the ratio: 1 gives both the same size before training. `members` None trains three
-    networks side by side and averages their ratios. The other options are as for `Ratio`. Differences of the learned log-ratio between two theta are log-likelihood ratios.
+    argument is learned too: every row draws its own reference, and the network is antisymmetric. `degree` makes the dependence on theta a
+    positive polynomial, the square of amplitudes of that degree, for priors on which the network's coordinates are affine in theta (normal and
+    uniform ones). `alpha` weighs the score against the ratio: 1 gives both the same size before training. `members` None trains three networks
+    side by side and averages their ratios. The other options are as for `Ratio`.
+
+    Differences of the learned log-ratio between two theta are log-likelihood ratios.
     """
 
     scored: ClassVar[bool] = False

@@ -5,6 +5,7 @@ from quincunx.plot.corner import corner
 from quincunx.plot.coverage import coverage
 from quincunx.plot.failures import failures
 from quincunx.plot.information import information_ellipses
+from quincunx.plot.learning import learning_curves
 from quincunx.plot.loop import loop
 from quincunx.plot.losses import losses
 from quincunx.plot.predictive import central_band, predictive_series, predictive_summaries
@@ -22,6 +23,7 @@ __all__ = [
     "failures",
     "information_ellipses",
     "inline_svg",
+    "learning_curves",
     "loop",
     "losses",
     "predictive_series",

@@ -19,7 +19,7 @@ from quincunx.learn.functionals import (
 N = 12_000
 # log r(x | theta, 0) = (2 x theta - theta^2) / 10 in the features 1, theta, u, theta^2, theta u, u^2, u = x / 3 of unit size
 LOG_RATIO = np.array([0, 0, 0, -0.1, 0.6, 0])
-SETTINGS = FitSettings(epochs=60, batch_size=1080, learning_rate=0.02, weight_decay=0.0, patience=80)
+SETTINGS = FitSettings(epochs=150, batch_size=540, learning_rate=0.02, weight_decay=0.0, patience=150)
 
 
 class Quadratic(eqx.Module):
@@ -114,6 +114,7 @@ def test_gold_knows_more_than_labels(gold):
     """Standard errors at equal size: the joint ratio beats the label, and the score beats both."""
     known = {"carl": ReferenceCrossEntropy(), **RATIOS}
     slope = {name: sandwich(f, Quadratic, LOG_RATIO, gold, N)[4] for name, f in known.items()}
+    print(slope)
     assert slope["alice"] < 0.6 * slope["carl"]
     assert slope["alices"] < slope["alice"]
     assert slope["cascal"] < slope["carl"]
