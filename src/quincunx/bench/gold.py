@@ -19,7 +19,7 @@ from quincunx.run import simulate
 PROBLEMS: Mapping[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "galton": ("galton_generalised", {}, {"theta": -0.6}),
     "gaussian": ("gaussian_in_gaussian", {}, {"theta": 0.0}),
-    "interference": ("interference", {"parameters": 2}, {"theta": np.zeros(2)}),
+    "interference": ("interference", {"parameters": 2}, {"theta_1": 0.0, "theta_2": 0.0}),
 }
 """Short names, the gallery's problems and their options, and the theta that ratios are to."""
 

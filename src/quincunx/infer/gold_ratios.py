@@ -2,6 +2,7 @@
 
 import abc
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -42,7 +43,7 @@ class GoldRatio(Method):
     `reference` is what the ratio is to (default: a mixture of eight prior draws, so that joint ratios are bounded). With `doubly` the second
     argument is learned too: every row draws its own reference, and the network is antisymmetric. `degree` makes the dependence on theta a
     positive polynomial, the square of amplitudes of that degree, for priors on which the network's coordinates are affine in theta (normal and
-    uniform ones). `alpha` weighs the score against the ratio: 1 gives both the same size before training. `members` None trains three networks
+    uniform ones). `alpha` weighs the score against the ratio, 1 being the weights of least squares. `members` None trains three networks
     side by side and averages their ratios. The other options are as for `Ratio`.
 
     Differences of the learned log-ratio between two theta are log-likelihood ratios.
@@ -50,6 +51,8 @@ class GoldRatio(Method):
 
     scored: ClassVar[bool] = False
     told: ClassVar[bool] = True
+    curvature: ClassVar[float] = 0.125
+    """Half the second derivative of the loss in f, at f = 0: 1/8 for a cross-entropy, 1 for a squared error of the ratio."""
 
     reference: Reference | None = None
     doubly: bool = False
@@ -99,6 +102,18 @@ class GoldRatio(Method):
         )
         return estimator if not self.doubly else _against_the_middle(estimator)
 
+    def _balance(self, data: Mapping[str, np.ndarray]) -> float:
+        """The weight under which score and ratio count by what each knows: curvature times the ratio's variance over the score's.
+
+        Least squares is best when errors are weighted by their inverse variances; those of the joint quantities stand in for those of their
+        noise, and a label's, as a log-ratio, is four.
+        """
+        score = float(
+            np.sum(data["weight"] * data["score"] ** 2) / max(1.0, np.sum(data["weight"]) / data["weight"].shape[1])
+        )
+        ratio = float(np.mean(np.clip(data["log_ratio"], -3, 3) ** 2)) if self.told else 4.0
+        return self.curvature * ratio / max(score, 1e-6)
+
     def _plan(self, prepared: Preparation, prior: Prior) -> tuple:
         needed = (
             ["label"] + ["joint_log_ratio"] * self.told + ["joint_score"] * self.scored + ["reference"] * self.doubly
@@ -128,8 +143,7 @@ class GoldRatio(Method):
             _check_affine(prior, theta, prepared)
         functional, name = self.functional(float(label.mean() / max(1e-6, 1 - label.mean()))), self.name
         if self.scored:
-            size = float(np.mean(np.sum(data["weight"] * data["score"] ** 2, axis=1)))
-            functional = WithJointScore(functional, alpha=self.alpha * np.log(2) / max(size, 1e-6))
+            functional = WithJointScore(functional, alpha=self.alpha * self._balance(data))
         return functional, name, spec, data, form, shape
 
 
@@ -186,6 +200,7 @@ class RASCAL(GoldRatio):
 
     name: ClassVar[str] = "rascal"
     scored: ClassVar[bool] = True
+    curvature: ClassVar[float] = 1.0
 
     def functional(self, odds: float) -> Any:
         """Squared error of the ratio and its inverse."""
