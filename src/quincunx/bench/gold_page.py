@@ -21,7 +21,7 @@ def gold_page(found: Sequence[GoldMeasurement], command: str) -> str:
     """
     budgets = sorted({one.budget for one in found})
     methods = list(dict.fromkeys(one.method for one in found))
-    spent = {m: sorted({one.budget for one in found if one.method == m}) for m in methods}
+    spent = {m: sorted({float(one.budget) for one in found if one.method == m}) for m in methods}
     errors = {m: [[o.error for o in found if (o.method, o.budget) == (m, b)] for b in spent[m]] for m in methods}
     figure = learning_curves(
         spent,

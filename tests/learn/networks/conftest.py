@@ -54,6 +54,20 @@ NETWORKS = {
         (normal(2), padded(4, 2, 2)),
         (),
     ),
+    "gram_ratio": (
+        {"kind": "gram_ratio", "theta_size": 2, "x_size": 3, "degree": 2, "width": 8, "depth": 1},
+        (normal(2), normal(3)),
+        (),
+    ),
+    "projected_ratio": (
+        {
+            "kind": "projected_ratio",
+            "reference": [0.5, -0.5],
+            "ratio": {"kind": "ratio", "theta_size": 2, "x_size": 1, "width": 8, "depth": 1},
+        },
+        (normal(2), normal(3)[:2]),
+        (),
+    ),
     "velocity": (
         {
             "kind": "velocity",

@@ -53,6 +53,7 @@ def test_the_skeleton_has_the_networks_structure(member):
 
 def test_all_are_registered():
     expected = {
-        "adaln", "attention", "conv1d", "conv2d", "deepset", "denoiser", "gru", "mlp", "ratio", "resmlp", "velocity"
+        "adaln", "against", "antisymmetric_ratio", "attention", "conv1d", "conv2d", "deepset", "denoiser", "gram_ratio", "gru", "mlp",
+        "projected_ratio", "ratio", "resmlp", "velocity"
     }  # fmt: skip
     assert expected <= set(kinds())
