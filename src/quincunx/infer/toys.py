@@ -42,8 +42,8 @@ def simulated_sets(
         with double_scope():
             expected = float(np.asarray(likelihood.terms.rate(named)))  # type: ignore[misc]
         counts = rng.poisson(expected, toys)
-        # one length for all points of a grid, as far as six standard deviations go, so that little is compiled
-        size = max(1, int(counts.max()))
+        # powers of two, so that little is compiled over the points of a grid
+        size = 1 << max(0, int(counts.max()) - 1).bit_length()
         weight = (np.arange(size) < counts[:, None]).astype(np.float64)
     theta = {name: np.broadcast_to(value, (toys, *value.shape)) for name, value in named.items()}
     sims = simulate(simulator, theta=theta, events=size, key=k_events, design=design)

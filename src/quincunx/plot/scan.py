@@ -193,7 +193,7 @@ def smooth_curve(theta: Float[np.ndarray, " n"], q: Float[np.ndarray, " n"]) -> 
     """A curve through the points that makes no extrema of its own; where values are not finite, the points as they are.
 
     >>> fine, values = smooth_curve(np.arange(4.0), np.arange(4.0) ** 2)
-    >>> len(fine) > 100, values[-1]
+    >>> len(fine) > 100, float(values[-1])
     (True, 9.0)
     """
     if len(theta) < 3 or not np.all(np.isfinite(q)):
