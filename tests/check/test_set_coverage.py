@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from scipy.stats import binomtest
 
 import quincunx as qx
 from quincunx import gallery
 from quincunx.check import coverage_of_sets
+from quincunx.check.set_coverage import _judged
 from quincunx.infer import Likelihood
 from quincunx.infer.maximum import maxima
 from quincunx.infer.toys import simulated_sets
@@ -51,6 +53,23 @@ def test_the_maximum_of_a_thousand_balls_spreads_by_the_inverse_information(prob
     theta = maxima(exact, sets, key=1).theta[:, 0]
     assert abs(np.std(theta, ddof=1) / 0.02429 - 1) < 3 * (2 * (TOYS - 1)) ** -0.5
     assert abs(theta.mean() + 0.7) < 3 * 0.02429 / TOYS**0.5
+
+
+def test_p_values_allow_for_the_number_of_toys_of_a_belt():
+    """The coverage of an order statistic is itself random: over many belts and many toys, p-values below 5 % are 5 %."""
+    rng = np.random.default_rng(0)
+    belt, n, repeats = 400, 2000, 1000
+    p_values = []
+    for _ in range(repeats):
+        critical = np.sort(rng.chisquare(1, belt))[int(np.ceil(0.95 * (belt + 1))) - 1]
+        held = rng.chisquare(1, n) <= critical
+        p_values.append(_judged("neyman", 0.95, held, np.zeros(n), "", belt).p_value)
+    assert abs(np.mean(np.array(p_values) < 0.05) - 0.05) < 3 * (0.05 * 0.95 / repeats) ** 0.5
+    # without a belt it is the binomial test
+    held = np.arange(300) < 270
+    assert _judged("asymptotic", 0.95, held, np.zeros(300), "", None).p_value == pytest.approx(
+        binomtest(270, 300, 0.95).pvalue
+    )
 
 
 def test_sets_of_a_wrong_likelihood_fail(problems):
