@@ -1,98 +1,107 @@
-"""Confidence sets of exact likelihoods cover as stated: large samples by the chi-squared law, small ones by simulated experiments."""
+"""Do confidence sets cover as often as they say, by their exact likelihoods, on a Gaussian and on a board of discrete outcomes?"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from scipy.stats import binomtest
 
 import quincunx as qx
+from quincunx import gallery
 from quincunx.check import coverage_of_sets
+from quincunx.check.set_coverage import _judged
 from quincunx.infer import Likelihood
-from quincunx.infer.likelihood import flat_double
 from quincunx.infer.maximum import maxima
 from quincunx.infer.toys import simulated_sets
 
-VARIANCE = 5.0
-
-
-@qx.simulator(qx.Prior(theta=dist.Uniform(-20.0, 20.0)))
-def gaussian(theta, *, key):
-    """The latent is N(theta, 4), the outcome N(latent, 1)."""
-    return theta["theta"] + jnp.sum(jnp.array([2.0, 1.0]) * jax.random.normal(key, (2,)))[None]
+TOYS = 300
+THETA = {"gaussian_in_gaussian": {"theta": 1.0}, "galton_generalised": {"theta": -0.7}}
+MANY = {"gaussian_in_gaussian": 200, "galton_generalised": 1000}
+GRID = {"gaussian_in_gaussian": np.linspace(-7.0, 9.0, 33), "galton_generalised": np.linspace(-1.0, -0.4, 25)}
 
 
 @pytest.fixture(scope="module")
-def bell():
-    return Likelihood.of(lambda theta, x: jnp.sum(-0.5 * (x - theta["theta"]) ** 2 / VARIANCE), gaussian.prior)
+def problems():
+    loaded = {name: gallery.load(name) for name in THETA}
+    return {name: (one.simulator, Likelihood.of(one.truth.log_likelihood, one.prior)) for name, one in loaded.items()}
 
 
-@pytest.fixture(scope="module")
-def board():
-    return qx.gallery.load("galton_generalised")
+@pytest.mark.parametrize("name", list(THETA))
+def test_asymptotic_sets_of_many_events_cover(problems, name):
+    simulator, exact = problems[name]
+    results = coverage_of_sets(exact, simulator, theta=THETA[name], n_events=MANY[name], toys=TOYS, key=0)
+    for result, level in zip(results, (0.6827, 0.95), strict=True):
+        assert result.n == TOYS
+        assert abs(result.statistic - level) < 3 * (level * (1 - level) / TOYS) ** 0.5
 
 
-@pytest.fixture(scope="module")
-def paths(board):
-    return Likelihood.of(board.truth.log_likelihood, board.prior)
+@pytest.mark.parametrize("name", list(THETA))
+def test_neyman_sets_of_five_events_cover(problems, name):
+    simulator, exact = problems[name]
+    given = {"theta": THETA[name], "n_events": 5, "method": "neyman", "grid": {"theta": GRID[name]}}
+    for result, level in zip(
+        coverage_of_sets(exact, simulator, toys=TOYS, key=0, **given), (0.6827, 0.95), strict=True
+    ):
+        assert abs(result.statistic - level) < 3 * (level * (1 - level) / TOYS) ** 0.5
 
 
-def within_three_errors(results):
-    for result in results:
-        level = float(result.name.split()[-2]) / 100
-        assert abs(result.statistic - level) < 3 * (level * (1 - level) / result.n) ** 0.5, result
-    return True
+def test_the_maximum_of_a_thousand_balls_spreads_by_the_inverse_information(problems):
+    """1 / sqrt(1000 * 1.695387) = 0.02429 (1805.12244)."""
+    simulator, exact = problems["galton_generalised"]
+    sets = simulated_sets(exact, simulator, np.array([-0.7]), TOYS, 1000, key=jax.random.key(0))
+    theta = maxima(exact, sets, key=1).theta[:, 0]
+    assert abs(np.std(theta, ddof=1) / 0.02429 - 1) < 3 * (2 * (TOYS - 1)) ** -0.5
+    assert abs(theta.mean() + 0.7) < 3 * 0.02429 / TOYS**0.5
 
 
-def test_asymptotic_sets_of_a_gaussian_cover(bell):
-    assert within_three_errors(coverage_of_sets(bell, gaussian, theta={"theta": 1.0}, n_events=20, key=0))
+def test_p_values_allow_for_the_number_of_toys_of_a_belt():
+    """The coverage of an order statistic is itself random: over many belts and many toys, p-values below 5 % are 5 %."""
+    rng = np.random.default_rng(0)
+    belt, n, repeats = 400, 2000, 1000
+    p_values = []
+    for _ in range(repeats):
+        critical = np.sort(rng.chisquare(1, belt))[int(np.ceil(0.95 * (belt + 1))) - 1]
+        held = rng.chisquare(1, n) <= critical
+        p_values.append(_judged("neyman", 0.95, held, np.zeros(n), "", belt).p_value)
+    assert abs(np.mean(np.array(p_values) < 0.05) - 0.05) < 3 * (0.05 * 0.95 / repeats) ** 0.5
+    # without a belt it is the binomial test
+    held = np.arange(300) < 270
+    assert _judged("asymptotic", 0.95, held, np.zeros(300), "", None).p_value == pytest.approx(
+        binomtest(270, 300, 0.95).pvalue
+    )
 
 
-def test_asymptotic_sets_of_the_board_cover_with_a_thousand_balls(board, paths):
-    found = coverage_of_sets(paths, board.simulator, theta={"theta": -0.7}, n_events=1000, key=1)
-    assert within_three_errors(found) and [result.n for result in found] == [300, 300]
+def test_sets_of_a_wrong_likelihood_fail(problems):
+    """A likelihood that takes the noise for half of what it is gives sets that are too small."""
+    simulator, _ = problems["gaussian_in_gaussian"]
+    wrong = Likelihood.of(lambda theta, x: -0.5 * (x[0] - theta["theta"]) ** 2 / 1.25, simulator.prior)
+    results = coverage_of_sets(wrong, simulator, theta={"theta": 1.0}, n_events=20, toys=TOYS, key=0)
+    assert all(result.status == "fail" and result.note == "too small" for result in results)
 
 
-def test_the_spread_of_maxima_on_the_board_is_that_of_its_fisher_information(board, paths):
-    """1000 balls at -0.7: standard deviation (1000 x 1.695387)^-1/2 = .02429."""
-    point = flat_double(board.prior, {"theta": -0.7})
-    sets = simulated_sets(paths, board.simulator, point, 300, 1000, key=jax.random.key(2))
-    peaks = maxima(paths, sets, key=0)
-    assert peaks.converged.all()
-    assert abs(peaks.theta.std() - 0.02429) < 3 * 0.02429 / 600**0.5
-    assert abs(peaks.theta.mean() + 0.7) < 3 * 0.02429 / 300**0.5
-
-
-@pytest.mark.parametrize("truth", [-0.98, -0.7, -0.45])
-def test_neyman_sets_of_the_board_cover_with_five_balls_near_bounds_too(board, paths, truth):
-    """The standard error of five balls, .34, is as large as half the prior: nothing asymptotic holds."""
-    grid = {"theta": np.linspace(-1.0, -0.4, 25)}
-    options = {"theta": {"theta": truth}, "n_events": 5, "method": "neyman", "grid": grid}
-    assert within_three_errors(coverage_of_sets(paths, board.simulator, key=3, **options))
-
-
-def test_neyman_sets_of_a_gaussian_cover_with_three_events(bell):
-    options = {"n_events": 3, "method": "neyman", "grid": {"theta": np.linspace(-7.0, 9.0, 65)}}
-    assert within_three_errors(coverage_of_sets(bell, gaussian, theta={"theta": 1.03}, key=4, **options))
-
-
-def test_asymptotic_sets_on_a_bound_do_not_cover_as_stated_and_that_is_seen(board, paths):
-    """Half of all maxima are on the bound, so that q is smaller than the law says: sets are too large."""
-    wide = coverage_of_sets(paths, board.simulator, theta={"theta": -1.0}, n_events=1000, levels=[0.6827], key=5)[0]
-    assert wide.status == "fail" and wide.note == "too large"
-
-
-def test_profiled_sets_cover_and_wrong_likelihoods_do_not():
-    prior = qx.Prior(a=dist.Normal(0.0, 5.0), b=dist.Normal(0.0, 5.0))
+@pytest.mark.slow
+def test_the_coverage_of_one_of_two_parameters_profiles_the_other():
+    prior = qx.Prior(mean=dist.Normal(0.0, 5.0), offset=dist.Normal(0.0, 5.0))
 
     @qx.simulator(prior)
-    def line(theta, *, key):
-        return jnp.stack([theta["a"] + theta["b"], theta["b"]]) + jax.random.normal(key, (2,))
+    def pairs(theta, *, key):
+        return jnp.stack([theta["mean"] + theta["offset"], theta["offset"]]) + jax.random.normal(key, (2,))
 
-    def log_p(t, x, precision=1.0):
-        return -0.5 * precision * ((x[0] - t["a"] - t["b"]) ** 2 + (x[1] - t["b"]) ** 2)
+    exact = Likelihood.of(
+        lambda t, x: -0.5 * (x[0] - t["mean"] - t["offset"]) ** 2 - 0.5 * (x[1] - t["offset"]) ** 2, prior
+    )
+    given = {"theta": {"mean": 1.0, "offset": -1.0}, "n_events": 10, "toys": TOYS, "key": 0}
+    for of in (["mean"], None):
+        for result, level in zip(coverage_of_sets(exact, pairs, of=of, **given), (0.6827, 0.95), strict=True):
+            assert abs(result.statistic - level) < 3 * (level * (1 - level) / TOYS) ** 0.5
 
-    truth = {"theta": {"a": 1.0, "b": -0.5}, "n_events": 8, "of": ["a"]}
-    assert within_three_errors(coverage_of_sets(Likelihood.of(log_p, prior), line, key=6, **truth))
-    sharp = Likelihood.of(lambda t, x: log_p(t, x, 4.0), prior)
-    assert [r.note for r in coverage_of_sets(sharp, line, key=6, **truth)] == ["too small", "too small"]
+
+def test_what_cannot_be_checked_is_refused(problems):
+    simulator, exact = problems["gaussian_in_gaussian"]
+    with pytest.raises(qx.errors.NameMismatch, match="phi"):
+        coverage_of_sets(exact, simulator, theta={"theta": 0.0}, n_events=5, of=["phi"], key=0)
+    with pytest.raises(qx.errors.UsageError, match="n_events"):
+        coverage_of_sets(exact, simulator, theta={"theta": 0.0}, key=0)
+    with pytest.raises(qx.errors.UsageError, match="grid"):
+        coverage_of_sets(exact, simulator, theta={"theta": 0.0}, n_events=5, method="neyman", key=0)

@@ -237,6 +237,8 @@ def test_toys_by_a_rate_have_poisson_numbers(bell):
 def test_names_that_are_none_are_refused(bell, x_bell):
     with pytest.raises(qx.errors.NameMismatch, match="phi"):
         scan(bell, x_bell, grid={"phi": np.zeros(3)}, fixed={"theta": 0.0})
+    with pytest.raises(qx.errors.UsageError, match="both to scan and fixed"):
+        scan(bell, x_bell, grid={"theta": np.zeros(3)}, fixed={"theta": 0.0})
     with pytest.raises(qx.errors.UsageError, match="increasing"):
         scan(bell, x_bell, grid={"theta": np.array([1.0, 0.0])})
     with pytest.raises(qx.errors.UsageError, match="n_events"):

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
-from scipy.stats import binomtest, chi2
+from scipy.stats import betabinom, binom, chi2
 
 from quincunx.check.coverage import wilson_interval
 from quincunx.check.result import TestResult
@@ -42,8 +42,9 @@ def coverage_of_sets(
     """How often confidence sets hold `theta` in `toys` experiments of `n_events` simulated with it, one result for each level.
 
     With "asymptotic", a set of the parameters `of` (all, by default) with the others profiled holds theta if q(theta) is at most its chi-squared
-    quantile. With "neyman", the sets are those of a belt: given, or made over `grid`. The p-value of each result is that of the binomial law with the stated
-    level; `detail` holds which sets hold theta, and q. A likelihood that was learned is checked in the same way as an exact one. An empty or
+    quantile. With "neyman", the sets are those of a belt: given, or made over `grid`. The p-value of each result is that of the binomial law
+    with the stated level; for a belt of T toys, of the beta-binomial law, as the coverage of their r-th smallest q is Beta(r, T + 1 - r).
+    `detail` holds which sets hold theta, and q. A likelihood that was learned is checked in the same way as an exact one. An empty or
     too small number of events, bounds and discrete data show as coverage other than stated.
 
     Raises:
@@ -63,6 +64,7 @@ def coverage_of_sets(
         raise NameMismatch(f"got sets of {names}; expected some of {list(prior.names)}; use the parameters' names")
     if n_events is None and likelihood.terms.rate is None:
         raise UsageError("got neither n_events nor a likelihood with a rate; expected one of them; pass n_events=")
+    belt_toys = None
     point = flat_double(prior, theta)
     k_toys, k_start, k_belt = jax.random.split(as_key(key), 3)
     sets = simulated_sets(likelihood, simulator, point, toys, n_events, key=k_toys, design=design)
@@ -80,11 +82,14 @@ def coverage_of_sets(
             belt = neyman_belt(
                 likelihood, simulator, grid=grid, n_events=n_events, fixed=fixed, key=k_belt, design=design
             )
+        belt_toys = int(belt.toys.min())
         made = belt.sets_of(likelihood, sets, levels=wanted.tolist())
         held = np.array([[one.contains(theta, float(level)) for one in made] for level in wanted])
         q = np.array([float(one.q.min()) for one in made])
     where = ", ".join(f"{name} = {np.asarray(value).tolist()}" for name, value in theta.items())
-    return tuple(_judged(method, float(level), row, q, where) for level, row in zip(wanted, held, strict=True))
+    return tuple(
+        _judged(method, float(level), row, q, where, belt_toys) for level, row in zip(wanted, held, strict=True)
+    )
 
 
 def _profiled_ratio(
@@ -104,18 +109,29 @@ def _profiled_ratio(
     return 2.0 * np.maximum(top.value - at, 0.0)
 
 
-def _judged(method: str, level: float, held: np.ndarray, q: np.ndarray, where: str) -> TestResult:
+def _judged(
+    method: str, level: float, held: np.ndarray, q: np.ndarray, where: str, belt_toys: int | None
+) -> TestResult:
     n, hits = len(held), int(held.sum())
     low, high = wilson_interval(np.array([float(hits)]), n)
     share = hits / n
-    p = float(binomtest(hits, n, level).pvalue)
+    law = binom(n, level)
+    if belt_toys is not None:
+        rank = min(int(np.ceil(level * (belt_toys + 1))), belt_toys)
+        law = betabinom(n, rank, belt_toys + 1 - rank)
+    p = _two_sided(law.pmf(np.arange(n + 1)), hits)
     return TestResult(
         name=f"{method} sets, {100 * level:.4g} %",
         question=f"Do {100 * level:.4g} % confidence sets hold the parameters as often as they say, at {where}?",
         p_value=p,
         statistic=share,
         n=n,
-        effects={"coverage": share, "standard error": float(np.sqrt(level * (1 - level) / n))},
+        effects={"coverage": share, "standard error": float(law.std() / n)},
         note="" if p >= 0.05 else "too small" if share < level else "too large",
         detail={"held": held, "q": q, "low": low, "high": high},
     )
+
+
+def _two_sided(probabilities: np.ndarray, hits: int) -> float:
+    """The probability of all numbers of hits that are no more probable than this one, up to rounding."""
+    return float(min(1.0, probabilities[probabilities <= probabilities[hits] * (1 + 1e-7)].sum()))

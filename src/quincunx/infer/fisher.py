@@ -101,11 +101,11 @@ def histogram_information(
 
 
 def rate_information(
-    rate: float,
+    rate: float | int,
     gradient: Float[Array | np.ndarray, " d"],
     columns: Sequence[str],
     *,
-    luminosity: float = 1.0,
+    luminosity: float | int = 1.0,
     covariance: Float[Array | np.ndarray, "e e"] | None = None,
 ) -> Information:
     """L d_i sigma d_j sigma / sigma: what the number of events tells, Poisson with mean L sigma(theta) for `rate` sigma and luminosity L.

@@ -75,7 +75,7 @@ class Information:
     def __getitem__(self, column: str) -> float:
         return float(self.matrix[self._index([column])[0], self._index([column])[0]])
 
-    def __mul__(self, n: float) -> "Information":
+    def __mul__(self, n: float | int) -> "Information":
         return Information(n * self.matrix, self.columns, n**2 * self.covariance_of_entries, self.what)
 
     __rmul__ = __mul__
@@ -112,7 +112,7 @@ class Information:
         carry[self._index(keep), range(len(keep))] = 1.0
         return self._carried(carry, keep)
 
-    def constrained(self, **sigma: float) -> "Information":
+    def constrained(self, **sigma: float | int) -> "Information":
         """With independent measurements of some numbers to standard deviations sigma: I_ii + 1 / sigma_i^2.
 
         Raises:

@@ -93,11 +93,17 @@ class Maximum:
         errors = np.sqrt(np.diag(self.covariance))
         flat = np.concatenate([np.ravel(value) for value in self.theta.values()])
         said = [
-            f"{c} = {v:.5g}" + (" (fixed)" if e == 0 else f" +- {e:.2g}" if np.isfinite(e) else " (no error)")
+            f"{c} = {_rounded(v, e):.6g}"
+            + (" (fixed)" if e == 0 else f" +- {e:.2g}" if np.isfinite(e) else " (no error)")
             for c, v, e in zip(self.columns, flat, errors, strict=True)
         ]
         notes = "".join(f"; {note}" for note in self.notes)
         return f"Maximum({', '.join(said)}; log L = {self.log_likelihood:.6g}{notes})"
+
+
+def _rounded(value: float, error: float) -> float:
+    """To a hundredth of the leading digit of the error: an ascent ends that close to the maximum and closer."""
+    return round(float(value), 2 - int(np.floor(np.log10(error)))) if np.isfinite(error) and error > 0 else float(value)
 
 
 def maximum_likelihood(

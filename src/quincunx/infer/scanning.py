@@ -14,6 +14,7 @@ from quincunx.infer.grids import axes_of, placed, product_of
 from quincunx.infer.likelihood import Likelihood, flat_double, named_double
 from quincunx.infer.maximum import Maximum, ascents, hold_of, maximum_likelihood
 from quincunx.infer.scanned import Scan
+from quincunx.model import Prior
 from quincunx.model.precision import double_scope
 
 TELLING = 0.25
@@ -62,8 +63,9 @@ def scan(
         raise UsageError(
             f"got a scan without {', '.join(missing)}; expected every parameter in the grid or in fixed; use profile() to maximise over them"
         )
+    found = _checked(prior, given or 0, over, held)
     best = maximum_likelihood(likelihood, sample, key=key, fixed=held)
-    axes = axes_of(prior, given or 0, over, best)
+    axes = axes_of(prior, found, over, best)
     base = flat_double(prior, best.theta)
     flat = product_of(prior, axes, base) if points is None else placed(prior, axes, base)
     shape = tuple(len(a) for a in axes.values()) if points is None else (len(flat),)
@@ -101,8 +103,9 @@ def profile(
         raise UsageError(
             "got a number of grid points without `over`; expected the parameters to scan; pass over=['name']"
         )
+    found = _checked(prior, grid, names, held)
     best = maximum_likelihood(likelihood, sample, key=key, fixed=held)
-    axes = axes_of(prior, grid, names, best)
+    axes = axes_of(prior, found, names, best)
     base = flat_double(prior, best.theta)
     flat = product_of(prior, axes, base)
     profiled = tuple(name for name in prior.names if name not in axes and name not in held)
@@ -110,6 +113,17 @@ def profile(
         flat = conditional_maxima(likelihood, sample, flat, [*axes, *held], best)
     shape = tuple(len(a) for a in axes.values())
     return _scan(likelihood, sample, axes, flat, shape, best, profiled, False)
+
+
+def _checked(
+    prior: Prior, grid: Mapping[str, Any] | int, over: Sequence[str] | None, held: Mapping[str, Any]
+) -> Mapping[str, Any] | int:
+    """The grid, refused before anything is maximised if it cannot be scanned."""
+    names = (over or []) if isinstance(grid, int) else list(axes_of(prior, grid, None, None))
+    twice = [name for name in names if name in held]
+    if twice:
+        raise UsageError(f"got {', '.join(twice)} both to scan and fixed; expected one of them; leave one out")
+    return grid
 
 
 def conditional_maxima(

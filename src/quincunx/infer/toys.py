@@ -42,9 +42,8 @@ def simulated_sets(
         with double_scope():
             expected = float(np.asarray(likelihood.terms.rate(named)))  # type: ignore[misc]
         counts = rng.poisson(expected, toys)
-        # a power of two with room for six standard deviations: neighbouring points of a grid share it, and little is compiled
-        room = max(expected + 6.0 * (expected + 1.0) ** 0.5, float(counts.max()), 1.0)
-        size = 1 << int(np.ceil(np.log2(room)))
+        # powers of two, so that little is compiled over the points of a grid
+        size = 1 << max(0, int(counts.max()) - 1).bit_length()
         weight = (np.arange(size) < counts[:, None]).astype(np.float64)
     theta = {name: np.broadcast_to(value, (toys, *value.shape)) for name, value in named.items()}
     sims = simulate(simulator, theta=theta, events=size, key=k_events, design=design)

@@ -57,6 +57,18 @@ def confidence_curve(
             axes.plot(
                 [best], [0.0], "+", color=colours.truth, markersize=9, markeredgewidth=1.6, clip_on=False, zorder=5
             )
+            entries.append(
+                Line2D(
+                    [],
+                    [],
+                    color=colours.truth,
+                    marker="+",
+                    linestyle="",
+                    markersize=8,
+                    markeredgewidth=1.6,
+                    label="maximum",
+                )
+            )
         finish_curve(figure, axes, theta, (-bar * (len(levels) + 0.4), top), name, units, entries)
         axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= top])
     return figure

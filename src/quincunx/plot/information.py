@@ -32,7 +32,7 @@ def information_ellipses(
     >>> circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     >>> figure = information_ellipses({"full": circle, "histogram": 2 * circle}, ["a", "b"])
     >>> [line.get_label() for line in figure.legends[0].get_lines()]
-    ['full, 68.27 %', 'histogram, 68.27 %']
+    ['full', 'histogram']
     """
     if not curves:
         raise ShapeMismatch("got no curves, expected at least one ellipse (n, 2); pass them by name")
@@ -47,9 +47,9 @@ def information_ellipses(
         for i, (name, curve) in enumerate(curves.items()):
             style = {} if _DASHES[i % 4][0] is None else {"dashes": _DASHES[i % 4]}
             axes.plot(curve[:, 0], curve[:, 1], color=palette[i % 4], **style)
-            said = f"{text(shortened(name, 24))}, {100 * level:.4g} %"
-            entries.append(Line2D([], [], color=palette[i % 4], label=said, **style))
+            entries.append(Line2D([], [], color=palette[i % 4], label=text(shortened(name, 32)), **style))
         axes.fill(*np.asarray(next(iter(curves.values()))).T, color=palette[0], alpha=0.15, linewidth=0)
         mark_best(axes, centre, colours.truth, [])
+        axes.set_title(f"expected at {100 * level:.4g} %")
         legend(figure, entries)
     return figure

@@ -123,7 +123,7 @@ def finish_curve(
     """Limits, ticks, labels and the legend of a curve over one parameter."""
     axes.set_xlim(float(theta[0]), float(theta[-1]))
     axes.set_ylim(*heights)
-    exponent = plain_ticks(axes.xaxis, float(theta[0]), float(theta[-1]), count=5)
+    exponent = plain_ticks(axes.xaxis, float(theta[0]), float(theta[-1]), count=7)
     axes.set_xlabel(with_unit(name, units_of([name], units)[0], exponent))
     axes.set_ylabel("q = −2 log ratio")
     legend(figure, entries)
@@ -176,24 +176,39 @@ def mark_best(axes: Axes, best: Real[np.ndarray, "2"] | None, colour: str, entri
 
 
 def legend(figure: Figure, entries: Sequence[Line2D | Patch]) -> None:
-    """The legend in a strip above the panel."""
-    height = float(figure.get_size_inches()[1])
-    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06, rect=(0.0, 0.0, 1.0, 1.0 - 0.36 / height))
+    """The legend in a strip above the panel, in as many rows as its words need."""
+    width, height = (float(size) for size in figure.get_size_inches())
+    # a handle with its gaps is as wide as seven letters, and a letter a fifteenth of an inch
+    columns = len(entries)
+    while columns > 1 and sum(_widest(entries, columns)) / 15 > width:
+        columns -= 1
+    rows = -(-len(entries) // columns)
+    figure.set_layout_engine(
+        "constrained", w_pad=0.08, h_pad=0.06, rect=(0.0, 0.0, 1.0, 1.0 - (0.18 + 0.18 * rows) / height)
+    )
     figure.legend(
         handles=list(entries),
         loc="upper left",
-        ncols=len(entries),
+        ncols=columns,
         borderaxespad=0.4,
         columnspacing=1.2,
         handlelength=1.8,
     )
 
 
+def _widest(entries: Sequence[Line2D | Patch], columns: int) -> list[int]:
+    """The letters in the widest entry of each column; a legend is filled column by column."""
+    rows = -(-len(entries) // columns)
+    return [
+        max(len(str(entry.get_label())) + 7 for entry in entries[i : i + rows]) for i in range(0, len(entries), rows)
+    ]
+
+
 def smooth_curve(theta: Float[np.ndarray, " n"], q: Float[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
     """A curve through the points that makes no extrema of its own; where values are not finite, the points as they are.
 
     >>> fine, values = smooth_curve(np.arange(4.0), np.arange(4.0) ** 2)
-    >>> len(fine) > 100, values[-1]
+    >>> len(fine) > 100, float(values[-1])
     (True, 9.0)
     """
     if len(theta) < 3 or not np.all(np.isfinite(q)):
