@@ -233,7 +233,7 @@ def _sentences(
                 result.effects[name] for name in ("bias of log r per event", "its error", "events for which it matters")
             )
             said.append(
-                f"log r^ is off by {bias:.2g} +- {doubt:.1g} per event on average at theta, which matters for about {events:.0f} events or more; "
+                f"log r^ is off by {bias:.2g} +- {doubt:.1g} per event on average, which matters for about {events:.0f} events or more; "
                 "calibrate it (quincunx.infer.calibrate_ratio), or train longer, on more simulations"
             )
     return said

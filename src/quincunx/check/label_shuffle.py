@@ -34,7 +34,7 @@ def label_shuffle(
 ) -> TestResult:
     """Refit a method on simulations whose outcomes have been dealt out at random, so that x knows nothing of theta, label or gold: r^ = 1.
 
-    Every refit has its own shuffle of three quarters of the rows, and is asked at shuffled pairs of the others for a = tanh(log r^ / 2), the difference of the
+    Every refit has its own shuffle, learns from three quarters of the rows, and is asked at the others for a = tanh(log r^ / 2), the difference of the
     chances that it gives to either class, bounded and zero for r^ = 1. Noise of training has no preferred sign: over `refits` the mean of a, and its
     products with the parameters and the first columns of x, are zero by Student's t (with Bonferroni's correction). Offsets that always have the same sign
     are not noise: wrong odds of the classes, labels that leak by the order of rows, a loss whose minimiser is not the ratio.
@@ -70,12 +70,15 @@ def label_shuffle(
     fit = method.fit if isinstance(method, Method) else method_named(method).fit if isinstance(method, str) else method
     scale = Features.fit(data_columns(sims.x, sets=sims.events), most=_COLUMNS)
     averages, squares, logs = [], [], []
-    for each in jax.random.split(as_key(key), refits):
+    k_split, k_refits = jax.random.split(as_key(key))
+    # The same rows in every refit: what depends on their labels alone is compiled once.
+    order = np.random.default_rng(np.asarray(jax.random.key_data(k_split)).ravel()).permutation(len(sims))
+    first, last = np.split(order, [3 * len(order) // 4])
+    for each in jax.random.split(k_refits, refits):
         k_shuffle, k_fit = jax.random.split(each)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(k_shuffle)).ravel())
         dealt = shuffled(sims, rng.permutation(len(sims)))
-        order = rng.permutation(len(dealt))
-        train, held = dealt[order[: 3 * len(order) // 4]], dealt[order[3 * len(order) // 4 :]]
+        train, held = dealt[first], dealt[last]
         log_r = _log_ratio(fit(train, prior, key=k_fit), held, rng)
         told = np.tanh(log_r / 2)
         averages.append(_weights(held, scale).T @ told / len(told))

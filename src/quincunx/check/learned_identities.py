@@ -45,7 +45,8 @@ def calibration_curve(
     """In bins b of log r^, E_reference[r^ 1_b] = P_theta(b): the ratio of two histograms is what r^ says, by one chi-square.
 
     chi^2 = d' C^-1 d with d_b the difference and C its covariance, on as many degrees of freedom as C has rank. "slope of log r" is that of the
-    histograms' log-ratio over log r^, "bias of log r per event" the mean of log r^ - log r over theta as far as the bins show it. Bins that too few
+    histograms' log-ratio over log r^, "bias of log r per event" the mean of log r^ - log r over theta or the
+    reference, whichever is larger, as far as the bins show it. Bins that too few
     effective terms carry are left out; p is NaN where none is left.
 
     >>> rng = np.random.default_rng(0)
@@ -70,10 +71,16 @@ def calibration_curve(
     log_found, log_told = np.log(found[shown] / size[shown]), np.log(told[shown] / size[shown])
     error = np.sqrt(np.maximum(np.diag(covariance), 1e-300))[shown[sure]] / np.maximum(found[shown], 1e-300)
     excess = log_told - log_found
-    bias = float(np.sum(found[shown] * excess) / max(found[shown].sum(), 1e-300)) if shown.any() else float("nan")
-    shifted = np.zeros(len(bins))
-    shifted[shown] = np.exp(-excess)
-    doubt = float(np.std(ours @ shifted) / np.sqrt(len(ours)))
+    biases = [(float("nan"), float("nan"))]
+    if shown.any():
+        # told - found = found * excess to first order, so that the errors are those of a linear form in the gaps.
+        shares = [share[shown] / share[shown].sum() for share in (found, size)]
+        forms = [share / found[shown] for share in shares]
+        within = covariance[np.ix_(shown[sure], shown[sure])]
+        biases = [
+            (float(s @ excess), float(np.sqrt(max(f @ within @ f, 0.0)))) for s, f in zip(shares, forms, strict=True)
+        ]
+    bias, doubt = max(biases, key=lambda pair: abs(pair[0]))
     said = []
     if shown.any():
         at = int(np.argmax(np.abs(excess) / error))

@@ -49,7 +49,15 @@ def stepped(
     design: Mapping[str, Any] | None,
     key: PRNGKeyArray,
 ) -> Float[np.ndarray, "dim 4 n F"]:
-    """Outcomes one and two steps to either side of theta in each parameter, with common keys."""
+    """Outcomes one and two steps to either side of theta in each parameter, with common keys: at +h, -h, +2h, -2h.
+
+    >>> import numpyro.distributions as dist
+    >>> from quincunx.model import wrap
+    >>> bell = wrap(lambda theta, *, key: theta["mu"] + jax.random.normal(key, (1,)), Prior(mu=dist.Normal(0.0, 1.0)))
+    >>> steps = stepped(bell, np.zeros((5, 1)), np.array([0.5]), None, jax.random.key(0))
+    >>> steps.shape, (steps[0, 0] - steps[0, 3]).round(3).ravel().tolist()
+    ((1, 4, 5, 1), [1.5, 1.5, 1.5, 1.5, 1.5])
+    """
     found = []
     for i, length in enumerate(lengths):
         keys = jax.random.split(jax.random.fold_in(key, i), len(here))

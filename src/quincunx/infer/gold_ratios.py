@@ -121,7 +121,7 @@ class GoldRatio(Method):
         functional, name = self.functional(float(label.mean() / max(1e-6, 1 - label.mean()))), self.name
         if self.scored:
             size = float(np.mean(np.sum(data["weight"] * data["score"] ** 2, axis=1)))
-            functional = WithJointScore(functional, alpha=self.alpha * np.log(2) / max(size, 1e-6))
+            functional = WithJointScore(functional, alpha=float(self.alpha * np.log(2) / max(size, 1e-6)))
         return functional, name, spec, data, form, shape
 
 
