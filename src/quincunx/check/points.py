@@ -8,18 +8,19 @@ from jaxtyping import Float, PRNGKeyArray
 
 from quincunx.errors import OutsideReference, ShapeMismatch, UsageError
 from quincunx.model import Prior, Reference
+from quincunx.values import as_key
 
 __all__ = ["one_point", "quantile_point", "reference_points"]
 
 
-def quantile_point(prior: Prior, share: float, key: PRNGKeyArray) -> Float[np.ndarray, " dim"]:
+def quantile_point(prior: Prior, share: float, key: int | PRNGKeyArray) -> Float[np.ndarray, " dim"]:
     """A quantile of prior draws, coordinate by coordinate in unconstrained space, so that the point is in the support.
 
     >>> import numpyro.distributions as dist
-    >>> bool(abs(quantile_point(Prior(a=dist.Uniform(0.0, 2.0)), 0.5, jax.random.key(0))[0] - 1.0) < 0.1)
+    >>> bool(abs(quantile_point(Prior(a=dist.Uniform(0.0, 2.0)), 0.5, 0)[0] - 1.0) < 0.1)
     True
     """
-    free = np.asarray(prior.to_unconstrained(prior.sample_flat(4096, key=key)), float)
+    free = np.asarray(prior.to_unconstrained(prior.sample_flat(4096, key=as_key(key))), float)
     return np.asarray(prior.to_constrained(np.quantile(free, share, axis=0)), np.float32).astype(float)
 
 
