@@ -198,6 +198,7 @@ def mined(simulator, n, *, score=None):
     return replace(sims, gold={**sims.gold, "joint_score": score(sims)})
 
 
+@pytest.mark.slow
 def test_a_trained_ratio_is_told_how_wrong_it_is_and_one_with_the_wrong_label_is_caught(simulator):
     method = ALICES(reference=Reference.at({"theta": 0.0}), **SMALL)
     right = method.fit(mined(simulator, 8_000), simulator.prior, key=0)
