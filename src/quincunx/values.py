@@ -26,6 +26,7 @@ SCHEMA = 1
 """The schema version this package writes, and the newest it reads."""
 
 _HOMES = {
+    "calibrated_ratio": "quincunx.infer.calibrated",
     "calibration": "quincunx.learn.calibrate",
     "command": "quincunx.model.command.declaration",
     "command_batch": "quincunx.model.command.runs",

@@ -8,9 +8,11 @@ from quincunx.check.averaged import averaged_posterior
 from quincunx.check.c2st import c2st
 from quincunx.check.check import check
 from quincunx.check.check_gold import check_gold
+from quincunx.check.check_ratio import check_ratio
 from quincunx.check.conformal import Region, Repair, conformal
 from quincunx.check.coverage import hpd_coverage, hpd_levels, wilson_interval
 from quincunx.check.ecdf import EcdfBand, ecdf_p_value, simultaneous_band
+from quincunx.check.label_shuffle import label_shuffle
 from quincunx.check.lc2st import lc2st, lc2st_base
 from quincunx.check.partition import balance, partition, ratio_checks
 from quincunx.check.predictive import predictive_check, tail_areas
@@ -34,12 +36,14 @@ __all__ = [
     "c2st",
     "check",
     "check_gold",
+    "check_ratio",
     "conformal",
     "coverage_of_sets",
     "ecdf_p_value",
     "holm",
     "hpd_coverage",
     "hpd_levels",
+    "label_shuffle",
     "lc2st",
     "lc2st_base",
     "partition",

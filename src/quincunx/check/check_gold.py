@@ -17,12 +17,14 @@ from quincunx.check.gold_identities import (
     weights_of,
 )
 from quincunx.check.mined import Mined, gold_of, mine, outcomes
+from quincunx.check.points import one_point, quantile_point, reference_points
 from quincunx.check.report import Report
 from quincunx.check.result import TestResult
 from quincunx.check.reweighted import reweighting
+from quincunx.check.steps import step_lengths, stepped
 from quincunx.check.witnesses import Witnesses
-from quincunx.errors import OutsideReference, ShapeMismatch, UsageError
-from quincunx.model import Prior, Reference, Simulator
+from quincunx.errors import UsageError
+from quincunx.model import Reference, Simulator
 from quincunx.values import as_key
 
 __all__ = ["GOLD_TESTS", "check_gold"]
@@ -30,13 +32,8 @@ __all__ = ["GOLD_TESTS", "check_gold"]
 GOLD_TESTS = ("ratio", "inverse ratio", "score", "ratio closure", "score closure", "reweighting")
 """All tests of gold. The closures catch labels that the averages alone let pass; the last trains a classifier."""
 
-STEP = 0.4
-"""The shorter step of a finite difference, in units of 1 / sd(t), which no statistic of x can resolve with one simulation."""
-
 _LEAST = 1000
 _TRIES = 8
-_HALVINGS = 60
-_THINNER = 2.0
 
 
 def check_gold(
@@ -88,13 +85,13 @@ def check_gold(
     gold_of(simulator)
     key, prior = as_key(key), simulator.prior
     k_prior, k_try, k_theta, k_reference, k_fresh, k_pilot, k_steps, k_train = jax.random.split(key, 8)
-    point = _quantile(prior, 0.5, k_prior) if theta is None else _point(prior, theta)
+    point = quantile_point(prior, 0.5, k_prior) if theta is None else one_point(prior, theta)
     simulated = 0
     if reference is None:
-        against, tried = _reachable(simulator, point, _quantile(prior, 0.75, k_prior), n, design, k_try)
+        against, tried = _reachable(simulator, point, quantile_point(prior, 0.75, k_prior), n, design, k_try)
         simulated += tried
     else:
-        against = _points(prior, reference)
+        against = reference_points(prior, reference)
 
     here, there = np.tile(point, (n, 1)), against[np.arange(n) % len(against)]
     at_theta = mine(simulator, here, point, against, key=k_theta, design=design).at_theta(simulator.name)
@@ -117,8 +114,8 @@ def check_gold(
     if "ratio closure" in chosen:
         results.append(ratio_closure(at_reference, fresh, witnesses))
     if "score closure" in chosen:
-        lengths = _lengths(prior, point, at_theta)
-        steps = _steps(simulator, here, lengths, design, k_steps)
+        lengths = step_lengths(prior, point, at_theta.score)
+        steps = stepped(simulator, here, lengths, design, k_steps)
         simulated += steps.shape[0] * 4 * n
         results.append(score_closure(at_theta, steps, lengths, witnesses, columns))
     if "reweighting" in chosen:
@@ -131,12 +128,6 @@ def check_gold(
         seed=tuple(int(word) for word in np.asarray(jax.random.key_data(key)).ravel()),
         warnings=tuple(_sentences(at_theta, at_reference)),
     )
-
-
-def _quantile(prior: Prior, share: float, key: PRNGKeyArray) -> Float[np.ndarray, " dim"]:
-    """Of prior draws, coordinate by coordinate in unconstrained space, so that the point is in the support."""
-    free = np.asarray(prior.to_unconstrained(prior.sample_flat(4096, key=key)), float)
-    return np.asarray(prior.to_constrained(np.quantile(free, share, axis=0)), np.float32).astype(float)
 
 
 def _reachable(
@@ -162,57 +153,6 @@ def _reachable(
         if min(ess for _, ess in weights) >= n / 4 and carried >= min(5 * LEAST_TERMS, n / 10):
             break
     return against, 2 * n * (attempt + 1)
-
-
-def _point(prior: Prior, theta: Mapping[str, Any]) -> Float[np.ndarray, " dim"]:
-    if prior.check(theta):
-        raise ShapeMismatch("got several parameter points as theta; expected one; call check_gold for each")
-    flat = np.asarray(prior.flatten(theta), float)
-    if not np.isfinite(prior.log_prob(theta)):
-        raise OutsideReference(f"got theta = {dict(theta)}, outside the prior's support; expected a point inside")
-    return flat
-
-
-def _points(prior: Prior, reference: Reference | Mapping[str, Any]) -> Float[np.ndarray, "K dim"]:
-    if not isinstance(reference, Reference):
-        reference = Reference.at(reference)
-    if reference.drawn:
-        raise UsageError(
-            "got a reference that every row draws for itself; expected one or several fixed points; use Reference.at or "
-            "Reference.mixture"
-        )
-    return np.asarray(reference.flat(prior), float)
-
-
-def _lengths(prior: Prior, point: Float[np.ndarray, " dim"], at_theta: Mined) -> Float[np.ndarray, " dim"]:
-    """The shorter step of each parameter: `STEP` / sd(t), halved until both steps end where the prior is not much thinner."""
-    starts = STEP / np.maximum(at_theta.score.std(axis=0), 1e-6 / (1 + np.abs(point)))
-    halved = starts * 0.5 ** np.arange(_HALVINGS)[:, None]
-    found = []
-    for i, axis in enumerate(np.eye(len(point))):
-        shifts = 2 * halved[:, i, None, None] * axis * np.array([[1.0], [-1.0]])
-        levels = np.asarray(
-            prior.log_prob_flat(np.concatenate([(point + shifts).reshape(-1, len(point)), point[None]]))
-        )
-        near = (levels[:-1].reshape(-1, 2) >= levels[-1] - _THINNER).all(axis=1)
-        found.append(halved[int(np.argmax(near)), i])
-    return np.array(found)
-
-
-def _steps(
-    simulator: Simulator,
-    here: Float[np.ndarray, "n dim"],
-    lengths: Float[np.ndarray, " dim"],
-    design: Mapping[str, Any] | None,
-    key: PRNGKeyArray,
-) -> Float[np.ndarray, "dim 4 n F"]:
-    """Outcomes one and two steps to either side of theta in each parameter, with common keys."""
-    found = []
-    for i, length in enumerate(lengths):
-        keys = jax.random.split(jax.random.fold_in(key, i), len(here))
-        shift = np.eye(len(lengths))[i] * length
-        found.append([outcomes(simulator, here + by * shift, keys=keys, design=design) for by in (1, -1, 2, -2)])
-    return np.array(found)
 
 
 def _sentences(at_theta: Mined, at_reference: Mined) -> list[str]:

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["samplers"],
     submod_attrs={
         "asymptotic": ["asymptotic_set"],
+        "calibrated": ["CalibratedRatio", "calibrate_ratio"],
         "conditional": ["ConditionalPosterior"],
         "confidence": ["ConfidenceSet"],
         "direct": ["DirectEstimator", "DirectPosterior"],
@@ -37,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "nre": ["NRE"],
         "posterior": ["Posterior"],
         "ratio": ["Ratio"],
+        "ratio_to": ["RatioTo"],
         "refinement": ["refine"],
         "restriction": ["restrict"],
         "run": ["Run"],

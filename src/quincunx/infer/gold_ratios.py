@@ -112,7 +112,7 @@ class GoldRatio(Method):
             np.sum(data["weight"] * data["score"] ** 2) / max(1.0, np.sum(data["weight"]) / data["weight"].shape[1])
         )
         ratio = float(np.mean(np.clip(data["log_ratio"], -3, 3) ** 2)) if self.told else 4.0
-        return self.curvature * ratio / max(score, 1e-6)
+        return float(self.curvature * ratio / max(score, 1e-6))
 
     def _plan(self, prepared: Preparation, prior: Prior) -> tuple:
         needed = (
@@ -143,7 +143,7 @@ class GoldRatio(Method):
             _check_affine(prior, theta, prepared)
         functional, name = self.functional(float(label.mean() / max(1e-6, 1 - label.mean()))), self.name
         if self.scored:
-            functional = WithJointScore(functional, alpha=self.alpha * self._balance(data))
+            functional = WithJointScore(functional, alpha=float(self.alpha) * self._balance(data))
         return functional, name, spec, data, form, shape
 
 

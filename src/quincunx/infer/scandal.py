@@ -63,7 +63,7 @@ class SCANDAL(Method):
             score = network_scores(np.asarray(gold["joint_score"]), prior, prepared.scales["theta"], theta)
             spec, data = likelihood_data(prepared, self.density)
             size = float(np.mean(np.sum(score**2, axis=1)))
-            functional = WithJointScore(NegativeLogDensity(), alpha=self.alpha / max(size, 1e-6), density=True)
+            functional = WithJointScore(NegativeLogDensity(), alpha=float(self.alpha) / max(size, 1e-6), density=True)
             data |= {"score": score, "weight": np.ones_like(score)}
             return functional, "scandal", spec, data, "vector", ()
 

@@ -36,9 +36,9 @@ class Reference:
     points: Mapping[str, np.ndarray] | None
 
     @classmethod
-    def at(cls, theta: Mapping[str, Any] | None = None, /, **named: Any) -> "Reference":
+    def at(cls, point: Mapping[str, Any] | None = None, /, **named: Any) -> "Reference":
         """One parameter point, as a dictionary or by keywords."""
-        return cls.mixture([{**(theta or {}), **named}])
+        return cls.mixture([{**(point or {}), **named}])
 
     @classmethod
     def mixture(cls, points: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> "Reference":
