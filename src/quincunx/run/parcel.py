@@ -21,7 +21,7 @@ __all__ = ["address_in", "parcel_of", "simulator_in"]
 def parcel_of(simulator: Simulator) -> str:
     """A simulator as JSON: where its function is found, or all of it if it is a command; its prior, name, version, units and gold.
 
-    Gold given as functions that are found neither with the simulator nor by their own names stays behind.
+    Gold whose functions are found neither with the simulator nor by their own names stays behind.
 
     Raises:
         CannotTravel: for a lambda, a local function, a notebook's or a script's, or a prior that cannot be written down.
@@ -47,7 +47,7 @@ def parcel_of(simulator: Simulator) -> str:
             "version": simulator.version,
             "observables": simulator.named_observables,
             "units": simulator.named_units,
-            "gold": _gold(simulator.gold),
+            "gold": _gold(simulator, address),
         }
     )
 
@@ -80,7 +80,7 @@ def simulator_in(parcel: str) -> Simulator:
         version=told["version"],
         observables=_frozen(told["observables"]),
         units=_frozen(told["units"]),
-        gold=_gold_of(told.get("gold")) or (found.gold if isinstance(found, Simulator) else None),
+        gold=_gold_of(told.get("gold"), found),
     )
 
 
@@ -108,20 +108,34 @@ def _prior_of(told: dict[str, Any]) -> Prior:
     return Prior.from_state(told["spec"], {name: _array(text) for name, text in told["arrays"].items()})
 
 
-def _gold(gold: Gold | Told | None) -> dict[str, Any] | None:
+def _gold(simulator: Simulator, address: Address | Description) -> dict[str, Any]:
+    """How gold is found again: told in full, with the simulator, by the places of its functions, or not at all."""
+    gold = simulator.gold
+    if gold is None:
+        return {}
     if isinstance(gold, Told):
         return {"told": gold.to_spec()}
-    if gold is None:
-        return None
+    found = thing_at(address)
+    there = found.gold if isinstance(found, Simulator) else Simulator(found, simulator.prior).gold
+    if isinstance(there, Gold) and (there == gold or _places(there) == _places(gold)):
+        return {"found": True}
     parts = {"trace": address_of_function(gold.trace), "joint_log_prob": address_of_function(gold.joint_log_prob)}
-    return {name: vars(at) for name, at in parts.items() if at is not None} if None not in parts.values() else None
+    return {name: vars(at) for name, at in parts.items() if at is not None} if None not in parts.values() else {}
 
 
-def _gold_of(told: dict[str, Any] | None) -> Gold | Told | None:
-    if told is None:
+def _places(gold: Gold) -> list[tuple[str | None, str | None]]:
+    # What is built anew by a function is another object with the same names.
+    parts = gold.trace, gold.joint_log_prob
+    return [(getattr(part, "__module__", None), getattr(part, "__qualname__", None)) for part in parts]
+
+
+def _gold_of(told: dict[str, Any] | None, found: Any) -> Gold | Told | None:
+    if not told:
         return None
     if "told" in told:
         return Told(**told["told"])
+    if "found" in told:
+        return found.gold if isinstance(found, Simulator) else None
     return Gold(**{name: thing_at(Address(**at)) for name, at in told.items()})
 
 
