@@ -54,11 +54,11 @@ def test_rows_at_their_own_theta_are_those_of_plain_simulation(order):
 
 @pytest.mark.parametrize("order", KINDS, ids=kinds)
 def test_neither_chunks_nor_where_one_begins_change_anything(order):
-    whole = simulate(GOLDEN, 200, key=3, gold=order, latents=True)
+    whole = simulate(GOLDEN, 256, key=3, gold=order, latents=True)
     for other in (
-        simulate(GOLDEN, 200, key=3, gold=order, latents=True, memory=1),
-        simulate(GOLDEN, 64, key=3, gold=order, latents=True).concatenate(
-            simulate(GOLDEN, 136, key=3, gold=order, latents=True, start=64, memory=1)
+        simulate(GOLDEN, 256, key=3, gold=order, latents=True, memory=30_000),
+        simulate(GOLDEN, 100, key=3, gold=order, latents=True).concatenate(
+            simulate(GOLDEN, 156, key=3, gold=order, latents=True, start=100, memory=30_000)
         ),
     ):
         same(whole.gold, other.gold)
