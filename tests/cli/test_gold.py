@@ -69,12 +69,19 @@ def test_a_run_and_a_file_of_a_study_hold_what_its_method_needs(folder):
     out = folder / "trained.qx"
     done = quincunx("train", folder / "run", "--out", out, *QUICK[:4], "--json")
     assert done.exit_code == 0 and done.json["method"] == "alice", done.err
-    assert quincunx("resume", folder / "run", "--n", 300, "--batch", 100, "--json").exit_code in (0, 1)
-    with open_book(folder / "run", read_only=True) as book:
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_gold_to_its_answer(folder):
+    run = folder / "longer"
+    assert quincunx("simulate", folder / "reading_study.py", "--batch", 100, "--out", run).exit_code == 0
+    done = quincunx("resume", run, "--n", 300, "--batch", 100, "--json")
+    assert done.exit_code == 0 and set(done.json["summary"]) == {"mu"}, done.err
+    with open_book(run, read_only=True) as book:
         assert len(book.simulations()) == 300 and "joint_log_ratio" in book.simulations().gold
 
 
-@pytest.mark.parametrize("method", ["alices", "sally"])
+@pytest.mark.parametrize("method", ["alices", pytest.param("sally", marks=pytest.mark.slow)])
 def test_an_inference_goes_on_to_the_bit(method, folder):
     out = folder / method
     command = ("infer", folder / "reading.py", "--data", folder / "x.json", "--method", method, "--budget", 200)

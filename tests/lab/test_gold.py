@@ -85,7 +85,7 @@ def test_nothing_is_planned_for_a_simulator_without_gold(book):
         carry_out(book, BELL, 20, latents=True)
 
 
-@pytest.mark.parametrize("name", ["alices", "sally"])
+@pytest.mark.parametrize("name", ["alices", pytest.param("sally", marks=pytest.mark.slow)])
 def test_the_answer_is_learned_from_the_runs_gold(name, book):
     method = method_named(name, settings=QUICK, **({"then": qx.NRE(settings=QUICK)} if name == "sally" else {}))
     study = qx.Study(GOLDEN, experiment=[0.5], method=method, budget=300)

@@ -176,6 +176,8 @@ def test_a_batch_is_that_part_of_the_whole(simulator, order, tmp_path):
 
 
 def test_gold_that_cannot_be_found_stays_behind():
-    local = wrap(decorated.function, PRIOR, name="local", gold=Gold(trace, lambda theta, x, z: -((z - theta["mu"]) ** 2)))
+    local = wrap(
+        decorated.function, PRIOR, name="local", gold=Gold(trace, lambda theta, x, z: -((z - theta["mu"]) ** 2))
+    )
     # Its function is found as the simulator it was decorated to, whose own gold must not stand in for it.
     assert simulator_in(parcel_of(local)).gold is None

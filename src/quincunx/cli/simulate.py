@@ -82,9 +82,7 @@ def simulate(
     )
 
 
-def _into_file(
-    found: Any, out: Path, n: int, key: int, start: int, workers: int | None, json: bool, gold: Any
-) -> None:
+def _into_file(found: Any, out: Path, n: int, key: int, start: int, workers: int | None, json: bool, gold: Any) -> None:
     from quincunx.cli.progress import progress
     from quincunx.cli.table import write_table
     from quincunx.run import simulate as run

@@ -94,9 +94,7 @@ def run_task(caller: Caller, task: Task, *, mark: Callable[[int], None] = lambda
     return Piece(task.rows, task.outcome.unflatten(shaped), status, messages, gold=_shaped(task, gold))
 
 
-def _run_some(
-    caller: Caller, task: Task, which: np.ndarray, k: int, gold: dict[str, np.ndarray] | None
-) -> np.ndarray:
+def _run_some(caller: Caller, task: Task, which: np.ndarray, k: int, gold: dict[str, np.ndarray] | None) -> np.ndarray:
     rngs = [
         host_rng(
             task.seed,
