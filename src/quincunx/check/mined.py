@@ -74,7 +74,7 @@ def gold_of(simulator: Simulator) -> Gold:
     Raises:
         NoGold: if it tells nothing.
     """
-    if simulator.gold is None:
+    if not isinstance(simulator.gold, Gold):
         raise NoGold(
             f"got simulator '{simulator.name}', which tells nothing of its inside; expected one with gold; give it "
             "gold=Gold(trace, joint_log_prob), or let it take `at` and return its log-probability"

@@ -19,6 +19,7 @@ def carry(
     dask: str | None = None,
     batch: int | None = None,
     failure_budget: float = 0.05,
+    gold: Any = None,
 ) -> Any:
     """Run what is missing of ``n`` simulations into a book; the first Ctrl-C finishes the batches in flight, the second stops.
 
@@ -38,6 +39,7 @@ def carry(
                 dask=dask,
                 batch=batch,
                 failure_budget=failure_budget,
+                gold=gold,
                 progress=tell,
             )
     except (KeyboardInterrupt, Interrupted):

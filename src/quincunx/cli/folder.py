@@ -24,6 +24,7 @@ class RunFolder:
 
     posterior.qx      the posterior, for qx.load
     simulations.qx    every simulation, failed ones too
+    before.qx         those that a method such as SALLY wants at its reference
     observation.json  the observation by name
     draws.csv         posterior draws, one column a parameter
     reference.csv     draws of the reference posterior, where a demo has one
@@ -38,6 +39,7 @@ class RunFolder:
 
     posterior = property(lambda self: self.path / "posterior.qx")
     simulations = property(lambda self: self.path / "simulations.qx")
+    before = property(lambda self: self.path / "before.qx")
     observation = property(lambda self: self.path / "observation.json")
     draws = property(lambda self: self.path / "draws.csv")
     reference = property(lambda self: self.path / "reference.csv")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from quincunx.cli.console import emit, say
+from quincunx.cli.gold import HELP_METHOD
 from quincunx.cli.options import Json, Out, Resume, RunName, Settings
 from quincunx.errors import UsageError
 
@@ -26,7 +27,7 @@ def infer(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", help="npe, nle, nre, ratio, fmpe, npse, or auto; by default the study's, else npe."),
+        typer.Option("--method", help=HELP_METHOD),
     ] = None,
     set: Settings = None,
     budget: Annotated[

@@ -5,7 +5,7 @@ Each step writes what it made before the next one begins, so that an interrupted
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from quincunx.errors import Interrupted, NoTruth
 from quincunx.infer import infer
 from quincunx.infer.summary import Summary
 from quincunx.infer.verb import prior_for
+from quincunx.model import Reference
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key, load
 
@@ -72,8 +73,11 @@ def run_job(
         Interrupted: by Ctrl-C; what is done is saved, and ``resume`` is the command that goes on.
     """
     write_json(folder.observation, by_name(source.simulator, x_o))
+    if trained is None:
+        method, left = _before(folder, source, method, budget if sims is None else len(sims), seed)
+        budget = left if sims is None else budget
     if sims is None:
-        sims = _simulations(folder, source, budget, seed, resume)
+        sims = _simulations(folder, source, budget, seed, resume, method.mines(source.simulator.prior))
     elif not folder.simulations.exists():
         sims.save(folder.simulations)
     posterior = _posterior(folder, source, x_o, sims, method, seed, resume, trained)
@@ -117,7 +121,29 @@ def _key(seed: int, step: int) -> jax.Array:
     return jax.random.fold_in(as_key(seed), step)
 
 
-def _simulations(folder: RunFolder, source: Source, budget: int, seed: int, resume: str) -> Simulations:
+def _before(folder: RunFolder, source: Source, method: Any, budget: int, seed: int) -> tuple[Any, int]:
+    """The method with whatever it wants simulated besides draws from the prior, kept for a resumption, and the budget that is left."""
+    if folder.before.exists():
+        sims = load(folder.before)
+        return replace(method, **{folder.record["before"]: sims}), budget - len(sims)
+    with folder.timed("simulate"):
+        ready, left = before(source, method, budget, seed)
+    made = [field.name for field in fields(ready) if getattr(ready, field.name) is not getattr(method, field.name)]
+    for name in made:
+        folder.note(before=name)
+        getattr(ready, name).save(folder.before)
+    return ready, left
+
+
+def before(source: Source, method: Any, budget: int, seed: int) -> tuple[Any, int]:
+    """As ``Method.before``, with the job's key."""
+    # The first of the three keys that `infer` makes of its own.
+    return method.before(source.simulator, budget, key=jax.random.split(_key(seed, _TRAIN), 3)[0])
+
+
+def _simulations(
+    folder: RunFolder, source: Source, budget: int, seed: int, resume: str, gold: bool | Reference
+) -> Simulations:
     done: Simulations | None = load(folder.simulations) if folder.simulations.exists() else None
     first = 0 if done is None else len(done)
     if done is not None and first == budget:
@@ -125,7 +151,8 @@ def _simulations(folder: RunFolder, source: Source, budget: int, seed: int, resu
         return done
     with folder.timed("simulate"), progress("simulating") as tell:
         # Simulation i has its own key: going on at `first` gives what a run without interruption would have given.
-        sims = simulate(source.simulator, budget - first, start=first, key=_key(seed, _SIMULATE), progress=tell)
+        key = _key(seed, _SIMULATE)
+        sims = simulate(source.simulator, budget - first, start=first, key=key, gold=gold, progress=tell)
     if sims.stopped is not None:
         # Workers finish out of order; only rows without a gap before them can be gone on from.
         sims = sims[: int(np.argmin(np.append(sims.index == first + np.arange(len(sims)), False)))]
@@ -142,6 +169,7 @@ def _simulations(folder: RunFolder, source: Source, budget: int, seed: int, resu
 def train(source: Source, sims: Simulations, method: Any, seed: int, tell: Callable[[dict[str, Any]], None]) -> Any:
     """The estimator that the job would learn from these simulations with this seed."""
     prior = prior_for(source.simulator, sims)
+    method, _ = before(source, method, len(sims), seed)
     # The last of the three keys that `infer` makes of its own is the fit's.
     return method.fit(sims, prior, key=jax.random.split(_key(seed, _TRAIN), 3)[2], progress=tell)
 

@@ -17,7 +17,12 @@ Out = Annotated[Path, typer.Option("--out", help="Directory to write into; new o
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted run left in --out.")]
 Budget = Annotated[int, typer.Option("--budget", min=1, help="How many simulations to spend.")]
 Method = Annotated[
-    str, typer.Option("--method", help="npe, nle, nre, ratio, fmpe, npse, or auto to have one chosen for the problem.")
+    str,
+    typer.Option(
+        "--method",
+        help="npe, nle, nre, ratio, fmpe, npse, or auto to have one chosen for the problem; with gold alices, alice, rascal, rolr, "
+        "cascal, carl, scandal, sally or sallino.",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

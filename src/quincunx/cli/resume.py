@@ -31,6 +31,7 @@ def resume(
     from quincunx.cli.handle import opened, source_of
     from quincunx.cli.studying import study_of
     from quincunx.lab import standing
+    from quincunx.run.order import gold_in
 
     with opened(run, name=name) as book:
         config = book.config
@@ -55,6 +56,8 @@ def resume(
             dask=dask,
             batch=batch or config.get("batch"),
             failure_budget=share,
+            # A run of an older version does not say.
+            gold=gold_in(config["gold"]) if "gold" in config else None,
         )
         now = standing(book)
         told: dict[str, Any] = {"run": run, "simulations": now.done, "failed": now.failed, "saved": before.done}

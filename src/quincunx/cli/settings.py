@@ -38,6 +38,7 @@ def configured(method: Any, settings: dict[str, Any]) -> Any:
     """
     from quincunx.infer import method_named
     from quincunx.learn import FitSettings
+    from quincunx.model import Reference
 
     plain = method_named(method)
     own = {field.name for field in dataclasses.fields(plain)} - {"settings"}
@@ -50,7 +51,10 @@ def configured(method: Any, settings: dict[str, Any]) -> Any:
         )
     options = {name: value for name, value in settings.items() if name in own}
     fitting = {name: value for name, value in settings.items() if name not in own}
+    given = options.get("reference")
     try:
+        if isinstance(given, (dict, list)):
+            options["reference"] = Reference.mixture([given] if isinstance(given, dict) else given)
         chosen = method_named(method, **options)
         if not fitting:
             return chosen

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from quincunx.cli.console import emit, say
+from quincunx.cli.gold import HELP_GOLD, HELP_REFERENCE, gold_asked
 from quincunx.cli.handle import is_run
 from quincunx.cli.options import Batch, Dask, FailureBudget, Json, RunName, Source, Workers
 from quincunx.errors import OutputNotEmpty, UsageError
@@ -24,6 +25,8 @@ def simulate(
     ] = "simulations.qx",
     seed: Annotated[int | None, typer.Option("--seed", help="Every random number follows from it.")] = None,
     start: Annotated[int, typer.Option("--start", min=0, help="Number of the first simulation, for a file.")] = 0,
+    gold: Annotated[bool, typer.Option("--gold", help=HELP_GOLD)] = False,
+    reference: Annotated[list[str] | None, typer.Option("--reference", help=HELP_REFERENCE)] = None,
     workers: Workers = None,
     dask: Dask = None,
     batch: Batch = None,
@@ -45,14 +48,22 @@ def simulate(
         )
     if not to_file and start:
         raise UsageError("--start is for a file; a run goes on by itself: quincunx resume")
+    is_table = to_file and Path(out).suffix == ".csv"
+    if is_table and (gold or reference):
+        raise UsageError("a .csv table has no place for gold; give a .qx or .npz file, or a run, as --out")
     from quincunx.cli.source import read_source
     from quincunx.cli.studying import study_of
+    from quincunx.infer import method_named
 
     found = read_source(source)
     study = study_of(found)
     n, key = budget or study.budget, study.key if seed is None else seed
+    mined = False
+    if not is_table:
+        asked = {"gold": gold, "references": reference or ()}
+        mined = gold_asked(found.simulator, **asked, method=method_named(study.method))
     if to_file:
-        _into_file(found, Path(out), n, key, start, workers, json)
+        _into_file(found, Path(out), n, key, start, workers, json, mined)
         return
     _into_run(
         found,
@@ -67,16 +78,17 @@ def simulate(
         dask=dask,
         batch=batch,
         failure_budget=failure_budget,
+        gold=mined,
     )
 
 
-def _into_file(found: Any, out: Path, n: int, key: int, start: int, workers: int | None, json: bool) -> None:
+def _into_file(found: Any, out: Path, n: int, key: int, start: int, workers: int | None, json: bool, gold: Any) -> None:
     from quincunx.cli.progress import progress
     from quincunx.cli.table import write_table
     from quincunx.run import simulate as run
 
     with progress("simulating") as tell:
-        sims = run(found.simulator, n, key=key, start=start, workers=workers, progress=tell)
+        sims = run(found.simulator, n, key=key, start=start, workers=workers, gold=gold, progress=tell)
     if out.suffix == ".csv":
         write_table(sims, out)
     else:
@@ -104,6 +116,7 @@ def _into_run(
     from quincunx.cli.carrying import carry, resume_with
     from quincunx.infer import method_named
     from quincunx.lab import begin_book, standing
+    from quincunx.run.order import gold_text
 
     if "://" not in out and is_run(out):
         raise OutputNotEmpty(
@@ -117,6 +130,7 @@ def _into_run(
         "method": method_named(study.method).describe(),
         "batch": how["batch"],
         "failure_budget": how["failure_budget"],
+        "gold": gold_text(how["gold"]),
     }
     with begin_book(out, key=key, run=name, folder=folder, config=config) as book:
         carry(book, found.simulator, n, run=out, name=name, **how)

@@ -31,7 +31,7 @@ experiment = [31.0, 24, 27, 13, 18, 9, 11, 6, 8, 4, 3, 5]
 study = qx.Study(
     simulator,
     experiment,
-    method="npe",  # or nle, nre, ratio, fmpe, npse, auto, or an object with options such as qx.NPE(members=3)
+    method="npe",  # or nle, nre, ratio, fmpe, npse, auto; alices for a simulator with gold; or an object with options such as qx.NPE(members=3)
     budget=4_000,  # simulations
     key=0,  # every random number follows from it
 )
@@ -49,7 +49,7 @@ study = qx.Study(
     problem.simulator,
     # What did happen: here the problem's first observation; numbers, or the path of a file beside this one, will do as well.
     experiment=lambda: problem.observation(1),
-    method="{method}",  # or another of: npe, nle, nre, ratio, fmpe, npse, auto
+    method="{method}",  # or another of: npe, nle, nre, ratio, fmpe, npse, auto, alices
     budget=4_000,  # simulations
     key=0,  # every random number follows from it
 )
@@ -62,7 +62,7 @@ import quincunx as qx  # noqa: E402
 study = qx.Study(
     {simulator},
     experiment=None,  # what did happen: numbers, the path of a CSV, JSON or NPY file beside this one, or a function that gives either
-    method="npe",  # or nle, nre, ratio, fmpe, npse, auto, or an object with options such as qx.NPE(members=3)
+    method="npe",  # or nle, nre, ratio, fmpe, npse, auto; alices for a simulator with gold; or an object with options such as qx.NPE(members=3)
     budget=4_000,  # simulations
     key=0,  # every random number follows from it
 )

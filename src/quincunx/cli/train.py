@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from quincunx.cli.console import emit, say
+from quincunx.cli.gold import HELP_METHOD
 from quincunx.cli.options import Json, RunName, Settings
 from quincunx.errors import Interrupted, OutputNotEmpty, UsageError
 
@@ -16,7 +17,7 @@ def train(
     simulations: Annotated[
         list[Path] | None, typer.Option("--simulations", help="Files to learn from, unless it is a run; repeatable.")
     ] = None,
-    method: Annotated[str | None, typer.Option("--method", help="By default the study's, else npe.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help=HELP_METHOD)] = None,
     set: Settings = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Every random number follows from it.")] = None,
     run: RunName = None,

@@ -134,7 +134,8 @@ class Problem:
     @property
     def gold(self) -> Gold | None:
         """What the simulator can say of its own execution."""
-        return self.simulator.gold
+        gold = self.simulator.gold
+        return gold if isinstance(gold, Gold) else None
 
     @property
     def observations(self) -> int:

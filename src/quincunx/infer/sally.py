@@ -137,7 +137,8 @@ def reference_of(at: dict[str, Any] | None, prior: Prior) -> dict[str, np.ndarra
     if at is not None:
         prior.check(at)
         return {name: np.asarray(at[name], np.float32) for name in prior.names}
-    return {name: np.asarray(value).mean(axis=0) for name, value in prior.sample(4096, key=0).items()}
+    draws = prior.sample(4096, key=0)
+    return {name: np.asarray(np.mean(np.asarray(value), axis=0)) for name, value in draws.items()}
 
 
 def _score(method: Any, prior: Prior, key: PRNGKeyArray, progress: Progress | None) -> LocalScore:

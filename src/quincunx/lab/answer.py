@@ -22,6 +22,7 @@ POSTERIOR = "posterior"
 
 # Apart from the keys of rounds, which count from 0.
 _ANSWER = 0x616E7377
+_BEFORE = 0x62656672
 
 
 def answer(
@@ -34,7 +35,8 @@ def answer(
     """The posterior of a study's experiment from all that its run holds, and its SHA-256 in the book.
 
     It is learned once: while simulations, observation and method are the same, the one that is kept is given back. Its parents in the book
-    are the shards. By default the key follows from the run's.
+    are the shards. By default the key follows from the run's. A method that wants simulations besides those from the prior, as SALLY does at its
+    reference, makes them here, half as many as the run holds, with keys of their own.
 
     Raises:
         UsageError: if the study has no experiment. UnknownRun: if the run holds no simulations.
@@ -70,10 +72,11 @@ def answer(
     kept = answered(book, **facts)
     if kept is not None:
         return values.load(book.artefact_file(kept)), kept
+    ready, _ = method.before(study.simulator, len(run), key=jax.random.fold_in(book.key, _BEFORE))
     posterior = infer(
         study.simulator,
         x_o,
-        method=method,
+        method=ready,
         sims=run.load(),
         key=jax.random.fold_in(book.key, _ANSWER) if key is None else key,
         progress=progress,

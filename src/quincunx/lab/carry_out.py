@@ -19,8 +19,11 @@ from quincunx.lab.book.leases import Lease
 from quincunx.lab.book.owner import new_owner
 from quincunx.lab.book.progress import Progress, progress_of
 from quincunx.lab.failure_budget import FAILURE_BUDGET, keep_to_budget
+from quincunx.lab.mined import Mined, mined_in
 from quincunx.lab.sizes import Size
 from quincunx.lab.supervisor import Supervisor
+from quincunx.model.assay import assay
+from quincunx.model.reference import Reference
 from quincunx.model.simulator import Simulator
 from quincunx.run.batch import Batch, Resident
 from quincunx.run.executors import Crew, crew_for
@@ -55,6 +58,8 @@ def carry_out(
     *,
     round: int = 0,
     design: Mapping[str, Any] | None = None,
+    gold: bool | Reference | None = None,
+    latents: bool | None = None,
     executor: Executor | Callable[[], Executor] | None = None,
     workers: int | None = None,
     dask: str | None = None,
@@ -71,6 +76,7 @@ def carry_out(
     Args:
         n: how many there are to be in the round; by default those that are planned.
         design: the settings of the round, the same for all of its simulations.
+        gold, latents: what is mined on the way, as in `simulate`; by default what the round was begun with, else nothing.
         executor: any `concurrent.futures.Executor`, or a function that opens one, which is called again when it breaks.
         workers: processes for a plain simulator, as many as cores by default; 0 for this process, where JAX simulators run.
         dask: a scheduler's address, "local", or "slurm", "htcondor", "pbs", "kubernetes" by configuration, each with :MIN-MAX.
@@ -85,7 +91,9 @@ def carry_out(
         SecondCoordinator: if another process carries this run out. SimulatorChanged: if the round was begun by another simulator.
         CannotTravel: if other processes were asked for and cannot be given the simulator.
         KeyboardInterrupt: on the second Ctrl-C; the run can be resumed after it, too.
-        UsageError: for arguments that make no sense together, or if nothing is planned and n is not given.
+        UsageError: for arguments that make no sense together, other gold than the round was begun with, or if nothing is planned and n is
+            not given.
+        NoGold and others: as `model.assay`, for gold that is not there or would be wrong.
         Others that the simulator, the disk or the database give, as no fault of any one simulation.
 
     >>> import tempfile, quincunx as qx
@@ -106,6 +114,10 @@ def carry_out(
             raise UsageError(
                 f"nothing is planned in round {round}; expected a number of simulations; say how many: n=..."
             )
+        mined = mined_in(book, round).asked(gold, latents, round=round, begun=before.planned > 0)
+        mined.check(simulator)
+        if mined.gold and simulator.kind == "jax" and before.done < max(n or 0, before.planned):
+            assay(simulator, key=0, design=design)
         keep_to_budget(book, failure_budget, round=round)
         crew = crew_for(simulator.kind, travels=parcel is not None, executor=executor, workers=workers, dask=dask)
         try:
@@ -115,7 +127,7 @@ def carry_out(
                 warnings.warn(
                     f"simulations run in this process, one after another: {refusal}", QuincunxWarning, stacklevel=2
                 )
-            _note(book, parcel, crew, number)
+            _note(book, parcel, crew, number, mined, round)
             supervisor = Supervisor(
                 book,
                 crew,
@@ -148,11 +160,18 @@ def batches_of(book: Book, simulator: Simulator, sent: str | Resident) -> Callab
     """A function that makes the work of a lease: what is sent to workers, with the settings of its round."""
     key, folder, facts = key_text(book.key), str(book.shard_folder.resolve()), {"fingerprint": fingerprint(simulator)}
     designs: dict[int, str | None] = {}
+    mines: dict[int, Mined] = {}
 
     def make(held: Lease) -> Batch:
         if held.round not in designs:
             designs.update({r.round: json.dumps(dict(r.design)) if r.design else None for r in book.rounds})
-        return Batch(sent, key, held.round, held.first, held.n, folder, designs[held.round], facts)
+        if held.round not in mines:
+            mines[held.round] = mined_in(book, held.round)
+        design, mined = designs[held.round], mines[held.round]
+        told = facts if mined == Mined() else facts | vars(mined)
+        return Batch(
+            sent, key, held.round, held.first, held.n, folder, design, told, gold=mined.gold, latents=mined.latents
+        )
 
     return make
 
@@ -170,7 +189,9 @@ def _parcel(simulator: Simulator) -> tuple[str | None, CannotTravel | None]:
         return None, error
 
 
-def _note(book: Book, parcel: str | None, crew: Crew, number: int) -> None:
+def _note(book: Book, parcel: str | None, crew: Crew, number: int, mined: Mined, round: int) -> None:
+    # Before anything is planned: whoever finds a batch finds what is mined.
+    mined.note(book, round)
     told = book.events("simulator")
     if parcel is not None and (not told or told[-1].facts["parcel"] != parcel):
         book.note("simulator", decision=True, number=number, parcel=parcel)

@@ -21,6 +21,7 @@ from quincunx.model.reference import Reference as Reference
 from quincunx.model.simulator import Simulator as Simulator
 from quincunx.model.simulator import simulator as simulator
 from quincunx.model.simulator import wrap as wrap
+from quincunx.model.told import Told as Told
 
 __all__ = [
     "Command",
@@ -34,6 +35,7 @@ __all__ = [
     "Program",
     "Reference",
     "Simulator",
+    "Told",
     "Trace",
     "assay",
     "command",

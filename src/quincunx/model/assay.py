@@ -46,7 +46,7 @@ def assay(
     Traceback (most recent call last):
     quincunx.errors.MovingSupport: in ... of 64 simulations of 'shifted' the draws are impossible under other parameters; ...
     """
-    if simulator.gold is None:
+    if not isinstance(simulator.gold, Gold):
         raise NoGold(
             f"simulator '{simulator.name}' tells nothing of its inside; expected gold; make it a program by @quincunx.program, or give "
             "gold=Gold(trace, joint_log_prob)"
@@ -75,7 +75,7 @@ class _Asked:
 def _tried(asked: _Asked) -> None:
     simulator, prior = asked.simulator, asked.simulator.prior
     name, gold = simulator.name, simulator.gold
-    assert gold is not None
+    assert isinstance(gold, Gold)
     if isinstance(simulator.function, Program) and gold == simulator.function.gold:
         check_program(simulator.function, prior, asked.key, asked.design)
     log_probs, scores = (np.asarray(a) for a in _told(gold, prior, asked.key, asked.design))

@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray
 
 from quincunx.errors import BatchAxisError, NameMismatch, ShapeMismatch, SimulatorError, UsageError
 from quincunx.model.design import design_at
+from quincunx.model.told import Told
 
 __all__ = ["Caller", "rng_from_key"]
 
@@ -44,10 +45,11 @@ class Caller:
     takes_design: bool
     needs_design: bool
     accumulates: bool = False
+    told: Told | None = None
 
     @classmethod
-    def of(cls, function: Callable[..., Any], name: str) -> "Caller":
-        """Read the function's signature."""
+    def of(cls, function: Callable[..., Any], name: str, told: Told | None = None) -> "Caller":
+        """Read the function's signature; `told` says which entries of its outcomes are gold."""
         kind, batched = _kind_of(function, name)
         accumulates = "at" in _parameters(function)
         if accumulates and (kind, batched) != ("jax", False):
@@ -55,7 +57,12 @@ class Caller:
                 f"simulator '{name}' takes `at` but not `key`; expected a JAX function of one simulation, which returns "
                 "(x, log-probability at `at`); for others say which entries of the outcome are gold, by gold=Told(...)"
             )
-        return cls(function, name, kind, batched, *_design_of(function), accumulates)
+        if told is not None and kind == "jax":
+            raise SimulatorError(
+                f"got gold=Told(...) for simulator '{name}', a JAX function; expected Gold(trace, joint_log_prob), or a function that takes "
+                "`at` and returns (x, log-probability at `at`); JAX takes the derivatives"
+            )
+        return cls(function, name, kind, batched, *_design_of(function), accumulates, told)
 
     def run_one(self, theta: dict[str, Any], random: Any, design: Mapping[str, Any] | None) -> Any:
         """Call an unbatched function once, without checks of theta; `random` is a key or a generator."""
@@ -113,7 +120,8 @@ class Caller:
             raise UsageError(f"simulator '{self.name}' needs experimental settings; pass design={{'name': value}}")
 
     def tidy(self, raw: Any, n: int | None) -> Any:
-        """What the function returned, as float32 arrays with an axis beside that of the batch of `n` (None: no batch)."""
+        """What the function returned, without gold, as float32 arrays with an axis beside that of the batch of `n` (None: no batch)."""
+        raw = raw if self.told is None else self.told.rest(raw, self.name)
         if isinstance(raw, Mapping):
             if not raw or not all(isinstance(name, str) for name in raw):
                 raise SimulatorError(

@@ -209,6 +209,8 @@ def _raw_notes(simulator: Simulator, theta: Any, design: Any) -> list[str]:
 
 def _notes(simulator: Simulator, raw: Any) -> list[str]:
     notes = []
+    told = simulator.caller.told
+    raw = raw if told is None else told.rest(raw, simulator.name)
     entries = raw.items() if isinstance(raw, Mapping) else [("outcome", raw)]
     for name, value in entries:
         shape, dtype = np.shape(value), getattr(value, "dtype", None)
@@ -259,6 +261,8 @@ def _try(simulator: Simulator, key: PRNGKeyArray, design: Mapping[str, Any] | No
         cost = time.monotonic() - tick
         x = simulator.caller.tidy(raw, 1 if simulator.batched else None)
         one = jax.tree.map(lambda a: a[0], x) if simulator.batched else x
+        if (told := simulator.caller.told) is not None:
+            told.read(raw, 1 if simulator.batched else None, told.shapes(simulator.prior), simulator.name)
         if cost < 1.0:
             _check_repeats(simulator, x, call)
         return Look(simulator.describe(one), None, tuple(_notes(simulator, raw)))

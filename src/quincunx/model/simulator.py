@@ -16,6 +16,7 @@ from quincunx.model.design import spread_design
 from quincunx.model.gold import Accumulator, Gold
 from quincunx.model.outcome import Observables, Outcome
 from quincunx.model.prior import Prior, Theta
+from quincunx.model.told import Told
 from quincunx.values import as_key
 
 __all__ = ["Simulator", "simulator", "wrap"]
@@ -27,7 +28,8 @@ class Simulator(eqx.Module):
     The keyword by which the function takes its randomness says what it is: `key` a JAX function of one simulation,
     `keys` a JAX function of a batch, `rng` a plain Python or NumPy function of one simulation, `rngs` one of a batch.
     With `key`, a function may also take `at`, another parameter point, and return (x, log p(x, z | at)): the log-probability of the draws it made
-    with theta. Then, or with `gold` given, joint ratios and scores can be mined (see `Gold`).
+    with theta. Then, or with `gold` given, joint ratios and scores can be mined (see `Gold`);
+    a plain function may tell them itself (see `Told`).
 
     Raises:
         SimulatorError: if the function takes none of them, or more than one.
@@ -48,7 +50,7 @@ class Simulator(eqx.Module):
     named_units: Any = eqx.field(static=True)
     version: str = eqx.field(static=True)
     tractable: Any = eqx.field(static=True)
-    gold: Gold | None = eqx.field(static=True)
+    gold: Gold | Told | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class Simulator(eqx.Module):
         observables: Observables = None,
         version: str = "0",
         tractable: Any = None,
-        gold: Gold | None = None,
+        gold: Gold | Told | None = None,
     ):
         if not isinstance(prior, Prior):
             raise SimulatorError(
@@ -68,7 +70,10 @@ class Simulator(eqx.Module):
                 "@simulator(Prior(name=distribution, ...))"
             )
         self.prior = prior
-        self.caller = Caller.of(function, name or str(getattr(function, "__name__", type(function).__name__)))
+        told = gold if isinstance(gold, Told) else None
+        if told is not None:
+            told.points(prior)
+        self.caller = Caller.of(function, name or str(getattr(function, "__name__", type(function).__name__)), told)
         self.named_observables = _frozen(observables)
         self.named_units = _frozen(units)
         self.version = version
@@ -208,12 +213,12 @@ def simulator(
     observables: Observables = None,
     version: str = "0",
     tractable: Any = None,
-    gold: Gold | None = None,
+    gold: Gold | Told | None = None,
 ) -> Callable[[Callable[..., Any]], Simulator]:
     """Decorator: make a function a `Simulator` with this prior.
 
     `observables` names the outcome's numbers, `units` says in what they are measured, `version` goes into the
-    records, `tractable` may hold what is known exactly about it, and `gold` the functions of its inside.
+    records, `tractable` may hold what is known exactly about it, and `gold` the functions of its inside, or the entries that tell of it.
 
     >>> import numpyro.distributions as dist
     >>> @simulator(Prior(rate=dist.Gamma(2.0, 1.0)), observables=["count"])
@@ -247,7 +252,7 @@ def wrap(
     observables: Observables = None,
     version: str = "0",
     tractable: Any = None,
-    gold: Gold | None = None,
+    gold: Gold | Told | None = None,
 ) -> Simulator:
     """Make a function that already exists a `Simulator`: `simulator` without the decorator.
 

@@ -2,6 +2,7 @@
 
 # Imported here and now: a function and its module share a name, and whichever is set last on the package wins.
 from quincunx.run.data import read_observation as read_observation
+from quincunx.run.paired import pair_told as pair_told
 from quincunx.run.sharded import ShardedSimulations as ShardedSimulations
 from quincunx.run.shards import Shard as Shard
 from quincunx.run.shards import read_shard as read_shard
@@ -15,6 +16,7 @@ __all__ = [
     "ShardedSimulations",
     "Simulations",
     "Stream",
+    "pair_told",
     "read_observation",
     "read_shard",
     "simulate",

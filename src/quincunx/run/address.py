@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from quincunx.model.caller import Caller
 from quincunx.model.simulator import Simulator
 from quincunx.values import Value, pack, unpack
 
-__all__ = ["Address", "Description", "address_of", "caller_at", "thing_at"]
+__all__ = ["Address", "Description", "address_of", "address_of_function", "caller_at", "thing_at"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ def address_of(simulator: Simulator) -> Address | Description | None:
     if built_by := getattr(function, "built_by", None):
         module, qualname, options = built_by
         return Address(module, None, qualname, simulator.name, json.dumps(options))
+    return address_of_function(function, simulator.name)
+
+
+def address_of_function(function: Callable[..., Any], name: str = "") -> Address | None:
+    """Where a named function of a module is found, by itself or as the function of a simulator; None if it is not.
+
+    >>> import math
+    >>> address_of_function(math.hypot).qualname
+    'hypot'
+    """
     module, qualname = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     # A script's own functions would make each worker run the script again.
     if (
@@ -72,7 +83,7 @@ def address_of(simulator: Simulator) -> Address | Description | None:
         found = getattr(found, part, None)
     if found is not function and getattr(found, "function", None) is not function:
         return None
-    return Address(module, getattr(sys.modules[module], "__file__", None), qualname, simulator.name)
+    return Address(module, getattr(sys.modules[module], "__file__", None), qualname, name or qualname)
 
 
 def thing_at(address: Address | Description) -> Any:

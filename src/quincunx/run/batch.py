@@ -21,6 +21,8 @@ from quincunx.run.chunks import MEMORY, chunk_size, working_bytes
 from quincunx.run.clean import CleanPool
 from quincunx.run.engine import Piece, Plan, draw_rows, run_jax
 from quincunx.run.keys import key_of, round_key, run_seed
+from quincunx.run.mining import COSTS, check_gold_values, tells, vein_of
+from quincunx.run.order import gold_in
 from quincunx.run.parcel import address_in, simulator_in
 from quincunx.run.pool import run_alone
 from quincunx.run.shards import Shard, write_shard
@@ -44,8 +46,9 @@ class Resident:
 class Batch:
     """Simulations `first` ... `first + n - 1` of a round, and everything that a process needs to run them, as text and numbers.
 
-    `simulator` is a parcel of `parcel_of`, or a `Resident`; `key` the run's, by
-    `key_text`; `design` the settings of all of them, as JSON; `folder` that of the shards; `facts` go into the shard's header.
+    `simulator` is a parcel of `parcel_of`, or a `Resident`; `key` the run's, by `key_text`; `design` the settings of all of them, as JSON;
+    `folder` that of the shards; `facts` go into the shard's header; `gold` is what is mined on the way, by `gold_text`, and `latents` whether
+    they are kept. Gold is assayed by whoever hands batches out, not here.
     """
 
     simulator: str | Resident
@@ -56,6 +59,8 @@ class Batch:
     folder: str
     design: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    gold: str | None = None
+    latents: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def run_batch(batch: Batch) -> Done:
 
     Raises:
         CannotTravel: if the simulator is not found in this process.
+        NoGold, NonFiniteGold, OutsideReference: for gold that is not there or not finite.
         SimulatorError, CommandNotFound, DiskFull and others: for what is no fault of any one simulation.
 
     >>> import tempfile, quincunx as qx
@@ -90,6 +96,7 @@ def run_batch(batch: Batch) -> Done:
             plan = _plan(batch, simulator, design)
             each = working_bytes(seen.program) + 16 * seen.outcome.dim + 8 * simulator.prior.dim + 64
             each = each if not simulator.batched else max(1, each // 7)
+            each = each if plan.vein is None else COSTS * each
             with _computing:
                 began = time.perf_counter()
                 pieces = list(run_jax(plan, chunk_size(batch.n, each, MEMORY)))
@@ -159,14 +166,20 @@ def _outcome(batch: Batch) -> Outcome:
 
 
 def _plan(batch: Batch, simulator: Simulator, design: Any) -> Plan:
-    return Plan(simulator, batch.n, round_key(key_of(batch.key), batch.round), batch.first, None, design)
+    asked = gold_in(batch.gold), batch.latents
+    told = tells(simulator, *asked)
+    vein = None if told else vein_of(simulator, *asked, None)
+    key = round_key(key_of(batch.key), batch.round)
+    return Plan(simulator, batch.n, key, batch.first, None, design, vein=vein, told=told)
 
 
 def _task(batch: Batch, simulator: Simulator, design: Any, outcome: Outcome) -> tuple[dict[str, np.ndarray], Task]:
     """The parameters, and all rows as one task: a batch is as large as it pays to hand to one process."""
-    theta = draw_rows(_plan(batch, simulator, design))[0] or {}
-    seed = run_seed(key_of(batch.key))
-    return theta, Task(slice(0, batch.n), theta, design, seed, batch.round, batch.first, None, outcome)
+    plan = _plan(batch, simulator, design)
+    theta, told = draw_rows(plan)[0] or {}, simulator.caller.told
+    shapes = told.shapes(simulator.prior) if told is not None and plan.told else None
+    rows, seed = slice(0, batch.n), run_seed(key_of(batch.key))
+    return theta, Task(rows, theta, design, seed, batch.round, batch.first, None, outcome, told, shapes)
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -182,7 +195,11 @@ def _write(batch: Batch, simulator: Simulator, outcome: Outcome, theta: Any, des
         outcome,
         simulator.prior,
         design,
+        _joined([piece.gold for piece in pieces]),
+        _joined([piece.latents for piece in pieces]),
         simulator=f"{simulator.name} {simulator.version}" if simulator.version != "0" else simulator.name,
         messages={row: said for piece in pieces for row, said in piece.messages.items()},
     )
+    if sims.gold is not None:
+        check_gold_values(sims.gold, sims.theta, ~sims.failed, simulator.name)
     return write_shard(sims, batch.folder, key=key_of(batch.key), round=batch.round, facts=batch.facts)

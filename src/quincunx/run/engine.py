@@ -25,7 +25,7 @@ class Plan:
     """What is to be run: `n` simulations numbered from `start` under one round's key.
 
     `theta` and `design` are given values with a leading axis of n, or None; `design_prior` draws a setting for each. `vein` says what gold
-    is mined on the way.
+    is mined on the way, `told` whether the gold that a plain simulator tells is kept.
     """
 
     simulator: Simulator
@@ -37,6 +37,7 @@ class Plan:
     design_prior: Prior | None = None
     events: int | None = None
     vein: Vein | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,14 @@ def run_host(
     The outcome of a row depends on [seed, round, its index] alone, never on where or with what it is run.
     """
 
+    told = plan.simulator.caller.told
+    shapes = told.shapes(plan.simulator.prior) if told is not None and plan.told else None
+
     def task(first: int, last: int) -> Task:
         rows = slice(first, last)
         some = {name: value[rows] for name, value in theta.items()}
         settings = None if design is None else {name: value[rows] for name, value in design.items()}
-        return Task(rows, some, settings, seed, round, plan.start, plan.events, outcome)
+        return Task(rows, some, settings, seed, round, plan.start, plan.events, outcome, told, shapes)
 
     done, pace = 0, Pace(plan.simulator.batched)
 

@@ -15,8 +15,9 @@ from quincunx.model.gold import Gold, told_by
 from quincunx.model.prior import Prior
 from quincunx.model.reference import Reference
 from quincunx.model.simulator import Simulator
+from quincunx.model.told import Told
 
-__all__ = ["COSTS", "Vein", "check_gold_values", "vein_of"]
+__all__ = ["COSTS", "Vein", "check_gold_values", "tells", "vein_of"]
 
 # Random numbers of a row's label and the point of its reference, and of its own reference, apart from those of the simulator.
 _LABEL, _OTHER = 0x6C61_6265, 0x6F74_6865
@@ -77,6 +78,26 @@ class Vein(eqx.Module):
         return found | ({"reference": points[1], "reference_joint_score": score[1]} if self.drawn else {})
 
 
+def tells(simulator: Simulator, gold: bool | Reference, latents: bool) -> bool:
+    """Whether gold is asked of a plain simulator that tells it itself; none is to be mined then.
+
+    Raises:
+        UsageError: for a reference, or latents, which such a simulator does not tell.
+
+    >>> import numpyro.distributions as dist
+    >>> tells(Simulator(lambda theta, *, rng: 0.0, Prior(a=dist.Normal(0.0, 1.0))), False, False)
+    False
+    """
+    if not isinstance(simulator.gold, Told) or (gold is False and not latents):
+        return False
+    if gold is not True or latents:
+        raise UsageError(
+            f"got gold={gold} and latents={latents} for simulator '{simulator.name}', which tells its gold itself; expected gold=True alone; "
+            "for ratios simulate at the declared points and pair them with quincunx.run.pair_told"
+        )
+    return True
+
+
 def vein_of(simulator: Simulator, gold: bool | Reference, latents: bool, events: int | None) -> Vein | None:
     """What is to be mined, or None where nothing is asked for.
 
@@ -87,7 +108,7 @@ def vein_of(simulator: Simulator, gold: bool | Reference, latents: bool, events:
     """
     if gold is False and not latents:
         return None
-    if simulator.gold is None:
+    if not isinstance(simulator.gold, Gold):
         raise NoGold(
             f"simulator '{simulator.name}' says nothing of its inside; expected a program, a function that takes `at` and returns "
             "(x, log-probability), or gold=Gold(trace, joint_log_prob); add one, or use a method that learns from outcomes alone"
@@ -132,7 +153,7 @@ def check_gold_values(
 
     >>> check_gold_values({"joint_score": np.ones((2, 1))}, {"mu": np.zeros(2)}, np.ones(2, bool), "bell")
     """
-    for part in ("joint_score", "reference_joint_score", "joint_log_ratio"):
+    for part in ("joint_score", "reference_joint_score", "joint_log_ratio", "log_probs"):
         if part not in gold:
             continue
         values = np.asarray(gold[part])
@@ -142,7 +163,7 @@ def check_gold_values(
         if bad.size:
             raise NonFiniteGold(
                 f"simulator '{name}' gives a {part.replace('_', ' ')} that is not finite in {bad.size} of {len(values)} rows, first "
-                f"at {_at(theta, int(bad[0]))}; expected finite ones; guard logarithms and divisions in its log-probability where "
+                f"in row {int(bad[0])} at {_at(theta, int(bad[0]))}; expected finite ones; guard logarithms and divisions in its log-probability where "
                 "they meet 0 (a jnp.where around them does not help their gradient: guard the argument)"
             )
     if "joint_log_ratio" in gold:

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from quincunx.errors import CannotTravel, UnsupportedPrior
+from quincunx.model.gold import Gold
 from quincunx.model.prior import Prior
 from quincunx.model.simulator import Simulator
-from quincunx.run.address import Address, Description, address_of, thing_at
+from quincunx.model.told import Told
+from quincunx.run.address import Address, Description, address_of, address_of_function, thing_at
 
 __all__ = ["address_in", "parcel_of", "simulator_in"]
 
 
 def parcel_of(simulator: Simulator) -> str:
-    """A simulator as JSON: where its function is found, or all of it if it is a command; its prior, name, version and units.
+    """A simulator as JSON: where its function is found, or all of it if it is a command; its prior, name, version, units and gold.
+
+    Gold whose functions are found neither with the simulator nor by their own names stays behind.
 
     Raises:
         CannotTravel: for a lambda, a local function, a notebook's or a script's, or a prior that cannot be written down.
@@ -43,6 +47,7 @@ def parcel_of(simulator: Simulator) -> str:
             "version": simulator.version,
             "observables": simulator.named_observables,
             "units": simulator.named_units,
+            "gold": _gold(simulator, address),
         }
     )
 
@@ -75,6 +80,7 @@ def simulator_in(parcel: str) -> Simulator:
         version=told["version"],
         observables=_frozen(told["observables"]),
         units=_frozen(told["units"]),
+        gold=_gold_of(told.get("gold"), found),
     )
 
 
@@ -100,6 +106,37 @@ def _prior(simulator: Simulator, address: Address | Description) -> dict[str, An
 
 def _prior_of(told: dict[str, Any]) -> Prior:
     return Prior.from_state(told["spec"], {name: _array(text) for name, text in told["arrays"].items()})
+
+
+def _gold(simulator: Simulator, address: Address | Description) -> dict[str, Any]:
+    """How gold is found again: told in full, with the simulator, by the places of its functions, or not at all."""
+    gold = simulator.gold
+    if gold is None:
+        return {}
+    if isinstance(gold, Told):
+        return {"told": gold.to_spec()}
+    found = thing_at(address)
+    there = found.gold if isinstance(found, Simulator) else Simulator(found, simulator.prior).gold
+    if isinstance(there, Gold) and (there == gold or _places(there) == _places(gold)):
+        return {"found": True}
+    parts = {"trace": address_of_function(gold.trace), "joint_log_prob": address_of_function(gold.joint_log_prob)}
+    return {name: vars(at) for name, at in parts.items() if at is not None} if None not in parts.values() else {}
+
+
+def _places(gold: Gold) -> list[tuple[str | None, str | None]]:
+    # What is built anew by a function is another object with the same names.
+    parts = gold.trace, gold.joint_log_prob
+    return [(getattr(part, "__module__", None), getattr(part, "__qualname__", None)) for part in parts]
+
+
+def _gold_of(told: dict[str, Any] | None, found: Any) -> Gold | Told | None:
+    if not told:
+        return None
+    if "told" in told:
+        return Told(**told["told"])
+    if "found" in told:
+        return found.gold if isinstance(found, Simulator) else None
+    return Gold(**{name: thing_at(Address(**at)) for name, at in told.items()})
 
 
 def _text(array: np.ndarray) -> str:

@@ -29,7 +29,7 @@ from quincunx.run.chunks import MEMORY, chunk_size, working_bytes
 from quincunx.run.engine import Piece, Plan, draw_rows, run_jax
 from quincunx.run.host import run_host
 from quincunx.run.keys import round_key, run_seed
-from quincunx.run.mining import COSTS, check_gold_values, vein_of
+from quincunx.run.mining import COSTS, check_gold_values, tells, vein_of
 from quincunx.run.simulations import Simulations
 from quincunx.run.status import counted
 from quincunx.values import as_key
@@ -102,7 +102,8 @@ def simulate(
     spread = None if isinstance(design, Prior) else spread_design(design, n)
     settings = one_design(design, key) if isinstance(design, Prior) else design_at(spread, 0)
     seen = look(simulator, key=jax.random.fold_in(key, 0x6C6F6F6B), design=settings)
-    vein = vein_of(simulator, gold, latents, events)
+    told = tells(simulator, gold, latents)
+    vein = None if told else vein_of(simulator, gold, latents, events)
     if vein is not None and vein.mined:
         assay(simulator, key=0, design=settings)
     plan = Plan(
@@ -115,6 +116,7 @@ def simulate(
         design if isinstance(design, Prior) else None,
         events,
         vein,
+        told,
     )
     if simulator.kind == "jax":
         each = (events or 1) * (working_bytes(seen.program) + 16 * seen.outcome.dim + 8 * simulator.prior.dim + 64)

@@ -1,7 +1,8 @@
 """A task of a plain simulator: some rows, run one after the other, with exceptions, failures and NaN kept as data."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from quincunx.errors import (
     CommandNotFound,
     NameMismatch,
     ScratchError,
+    ShapeMismatch,
     SimulationFailed,
     SomeFailed,
     UnknownPlaceholder,
@@ -19,6 +21,7 @@ from quincunx.model.caller import Caller
 from quincunx.model.design import design_at
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.probe import said_by
+from quincunx.model.told import Told
 from quincunx.run.engine import Piece
 from quincunx.run.keys import host_rng
 from quincunx.run.status import LOST, NON_FINITE, OK, code_of
@@ -33,7 +36,10 @@ IDLE = -1
 
 @dataclass(frozen=True)
 class Task:
-    """Rows to run: everything a worker needs besides the simulator."""
+    """Rows to run: everything a worker needs besides the simulator.
+
+    `told` says which entries of what the simulator returns are gold; they are kept where `gold` has their shapes.
+    """
 
     rows: slice
     theta: Mapping[str, np.ndarray]
@@ -43,12 +49,17 @@ class Task:
     start: int
     events: int | None
     outcome: Outcome
+    told: Told | None = None
+    gold: Mapping[str, tuple[int, ...]] | None = None
 
 
 def run_task(caller: Caller, task: Task, *, mark: Callable[[int], None] = lambda row: None) -> Piece:
     """Run some rows one after the other (or as one batch), keeping exceptions and NaN as what they are: data."""
     n = task.rows.stop - task.rows.start
     k = 1 if task.events is None else task.events
+    # A worker that was told where to find the function does not know what else was said of it.
+    caller = caller if caller.told == task.told else replace(caller, told=task.told)
+    gold = _unknown(task, n * k)
     flat = np.full((n * k, task.outcome.dim), np.nan, np.float32)
     status = np.zeros(n, np.uint8)
     messages: dict[int, str] = {}
@@ -62,12 +73,13 @@ def run_task(caller: Caller, task: Task, *, mark: Callable[[int], None] = lambda
         which = batches.pop()
         mark(task.rows.start + int(which[0]) // k if len(which) == 1 else IDLE)
         try:
-            flat[which] = _run_some(caller, task, which, k)
+            flat[which] = _run_some(caller, task, which, k, gold)
         except _NO_FAULT_OF_ANY_ROW:
             raise
         except SomeFailed as some:
             if some.x is not None:
-                flat[which] = flatten_outcome(some.x, 1)
+                flat[which] = flatten_outcome(some.x if task.told is None else task.told.rest(some.x, caller.name), 1)
+                _keep_gold(task, some.x, which, len(which), caller.name, gold)
             for place, failure in some.failures.items():
                 note(int(which[place]) // k, failure)
         except (Exception, SystemExit) as error:
@@ -79,10 +91,10 @@ def run_task(caller: Caller, task: Task, *, mark: Callable[[int], None] = lambda
     finite = np.isfinite(flat).reshape(n, -1).all(axis=1)
     status[(status == OK) & ~finite] = NON_FINITE
     shaped = flat if task.events is None else flat.reshape(n, k, -1)
-    return Piece(task.rows, task.outcome.unflatten(shaped), status, messages)
+    return Piece(task.rows, task.outcome.unflatten(shaped), status, messages, gold=_shaped(task, gold))
 
 
-def _run_some(caller: Caller, task: Task, which: np.ndarray, k: int) -> np.ndarray:
+def _run_some(caller: Caller, task: Task, which: np.ndarray, k: int, gold: dict[str, np.ndarray] | None) -> np.ndarray:
     rngs = [
         host_rng(
             task.seed,
@@ -96,33 +108,57 @@ def _run_some(caller: Caller, task: Task, which: np.ndarray, k: int) -> np.ndarr
     if caller.batched:
         theta = {name: value[rows] for name, value in task.theta.items()}
         design = None if task.design is None else {name: value[rows] for name, value in task.design.items()}
-        x = caller.run_batch(theta, rngs, design)
+        raw, n = caller.call(theta, rngs, design), len(which)
+        x = caller.tidy(raw, n)
         got = jax.tree.map(lambda a: a.shape[1:], x)
         flat = flatten_outcome(x, 1)
     else:
         row = int(rows[0])
         theta = {name: value[row] for name, value in task.theta.items()}
-        x = caller.run_one(theta, rngs[0], design_at(task.design, row))
+        raw, n = caller.call(theta, rngs[0], design_at(task.design, row)), None
+        x = caller.tidy(raw, n)
         got = jax.tree.map(lambda a: a.shape, x)
         flat = flatten_outcome(x, 0)[None]
     expected = task.outcome.shapes if task.outcome.keyed else task.outcome.shape_list[0]
     if got != expected:
         raise SimulationFailed("bad_output", f"returned shape {got}; expected {expected} as from the first simulation")
+    _keep_gold(task, raw, which, n, caller.name, gold)
     return np.asarray(flat)
+
+
+def _keep_gold(
+    task: Task, raw: Any, which: np.ndarray, n: int | None, name: str, into: dict[str, np.ndarray] | None
+) -> None:
+    if task.told is None or task.gold is None or into is None:
+        return
+    try:
+        found = task.told.read(raw, n, task.gold, name)
+    except ShapeMismatch as error:
+        raise SimulationFailed("bad_output", str(error)) from error
+    for part, values in found.items():
+        into[part][which] = values
+
+
+def _unknown(task: Task, n: int) -> dict[str, np.ndarray] | None:
+    if task.gold is None:
+        return None
+    return {part: np.full((n, *shape), np.nan, np.float32) for part, shape in task.gold.items()}
+
+
+def _shaped(task: Task, gold: dict[str, np.ndarray] | None) -> dict[str, np.ndarray] | None:
+    if gold is None or task.events is None:
+        return gold
+    return {part: values.reshape((-1, task.events, *values.shape[1:])) for part, values in gold.items()}
 
 
 def part_of(task: Task, first: int, last: int) -> Task:
     """The task of rows `first` to `last` of another's."""
     cut = slice(first, last)
-    return Task(
-        slice(task.rows.start + first, task.rows.start + last),
-        {name: value[cut] for name, value in task.theta.items()},
-        None if task.design is None else {name: value[cut] for name, value in task.design.items()},
-        task.seed,
-        task.round,
-        task.start,
-        task.events,
-        task.outcome,
+    return replace(
+        task,
+        rows=slice(task.rows.start + first, task.rows.start + last),
+        theta={name: value[cut] for name, value in task.theta.items()},
+        design=None if task.design is None else {name: value[cut] for name, value in task.design.items()},
     )
 
 
@@ -133,4 +169,5 @@ def dead(task: Task, status: int = LOST, said: str = _DIED) -> Piece:
     """What is known of one simulation that ended its process, or had to be ended with it."""
     k = () if task.events is None else (task.events,)
     x = task.outcome.unflatten(np.full((1, *k, task.outcome.dim), np.nan, np.float32))
-    return Piece(task.rows, x, np.full(1, status, np.uint8), {task.rows.start: said})
+    gold = _shaped(task, _unknown(task, task.events or 1))
+    return Piece(task.rows, x, np.full(1, status, np.uint8), {task.rows.start: said}, gold=gold)

@@ -17,6 +17,7 @@ import numpy as np
 
 from quincunx.errors import UnsupportedPrior
 from quincunx.model.simulator import Simulator
+from quincunx.model.told import Told
 
 __all__ = ["fingerprint"]
 
@@ -39,7 +40,8 @@ def fingerprint(simulator: Simulator) -> str:
     False
     """
     digest = hashlib.sha256()
-    for said in (simulator.version, _prior(simulator), simulator.kind, *_told(simulator.function, {})):
+    said_of_it = simulator.version, _prior(simulator), simulator.kind, *_told(simulator.function, {}), *_gold(simulator)
+    for said in said_of_it:
         digest.update(said.encode())
         digest.update(b"\0")
     return digest.hexdigest()
@@ -53,6 +55,16 @@ def _prior(simulator: Simulator) -> str:
     return json.dumps(spec, sort_keys=True) + "".join(
         f"{name}{a.tobytes().hex()}" for name, a in sorted(arrays.items())
     )
+
+
+def _gold(simulator: Simulator) -> Iterator[str]:
+    """What was said of the simulator's gold beside its function."""
+    gold = simulator.gold
+    if isinstance(gold, Told):
+        yield json.dumps(gold.to_spec(), sort_keys=True)
+    elif gold is not None and not simulator.caller.accumulates and gold != getattr(simulator.function, "gold", None):
+        yield from _told(gold.trace, {})
+        yield from _told(gold.joint_log_prob, {})
 
 
 def _told(thing: Any, seen: dict[int, Any]) -> Iterator[str]:

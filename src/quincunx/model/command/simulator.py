@@ -10,6 +10,7 @@ from quincunx.model.command.runs import OneByOne, Together, reaches
 from quincunx.model.outcome import Observables
 from quincunx.model.prior import Prior, columns_of
 from quincunx.model.simulator import Simulator
+from quincunx.model.told import Told
 
 __all__ = ["command"]
 
@@ -21,6 +22,7 @@ def command(
     *,
     units: Mapping[str, str] | str | None = None,
     observables: Observables = None,
+    gold: Told | None = None,
     **declaration: Any,
 ) -> Simulator:
     """Make a program in any language a simulator: an executable, a script, or several that follow one another.
@@ -28,12 +30,14 @@ def command(
     `source` is a `Command`, the path of its TOML file, or a list of commands, each of which finds the outputs of the
     one before at `{upstream.NAME}`; without it the declaration is given here, by the fields of `Command`: argv, outputs
     and what else it needs. The outcome is an array where the (last) command has one output, else a dict by name. A
-    simulation that fails is marked in `status` with how, and the end of its stderr is kept in `messages`.
+    simulation that fails is marked in `status` with how, and the end of its stderr is kept in `messages`. `gold` says which
+    outputs are no part of the outcome but gold (see `Told`).
 
     Raises:
         CommandNotFound: for a program, file of code or container engine that is not there.
         UnknownPlaceholder: for a placeholder which stands for nothing, listing what there is.
         UsageError: for a declaration that makes no sense, or a parameter that reaches no program.
+        NameMismatch: for gold that is none of the outputs.
 
     >>> import numpyro.distributions as dist
     >>> prior = Prior(n=dist.Uniform(0.0, 1.0))
@@ -62,8 +66,12 @@ def command(
             "input file with a format, or by a prefix; add them there, or leave them out of the prior"
         )
     last = stages[-1]
+    if gold is not None:
+        gold.rest(last.outputs, last.name)
     function: OneByOne | Together = Together(last) if last.batch else OneByOne(stages)
-    return Simulator(function, prior, name=last.name, units=units, observables=observables, version=last.version)
+    return Simulator(
+        function, prior, name=last.name, units=units, observables=observables, version=last.version, gold=gold
+    )
 
 
 def _stages(source: Any, declaration: Mapping[str, Any]) -> tuple[Command, ...]:
