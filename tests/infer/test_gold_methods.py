@@ -6,8 +6,8 @@ import numpyro.distributions as dist
 import pytest
 
 import quincunx as qx
-from quincunx.errors import NoGold, UsageError
-from quincunx.infer import method_named
+from quincunx.errors import NoGold, ShapeMismatch, UsageError
+from quincunx.infer import learn_score, method_named, summary_ratio
 from quincunx.learn import FitSettings
 from quincunx.model import Reference
 from quincunx.values import load
@@ -120,6 +120,23 @@ def test_scores_serve_as_a_summary(tmp_path):
     again = load(posterior.save(tmp_path / "sally.qx"))
     point = {"mu": np.array([0.2, 1.0])}
     np.testing.assert_allclose(again.log_prob(point), posterior.log_prob(point), atol=1e-5)
+
+
+def test_scores_are_counted_into_ratios(mined):
+    """By a histogram, by kernels and by the histogram of the projected score, against log r(x | 2, 0) = (2 x - 2) / 5."""
+    theta = {name: {"mu": np.full(20_000, value, np.float32)} for name, value in (("far", 2.0), ("near", 0.0))}
+    at = {name: qx.simulate(toy, theta=value, gold=True, key=i) for i, (name, value) in enumerate(theta.items())}
+    summary = learn_score(at["near"], prior, key=2, **SMALL)
+    x = np.linspace(-3, 5, 60)[:, None].astype(np.float32)
+    exact_ratio = (2 * x[:, 0] - 2) / 5
+    for kind, toward in (("histogram", None), ("kde", None), ("histogram", np.array([2.0]))):
+        found = summary_ratio(summary, at["far"].x, at["near"].x, kind=kind, toward=toward).log_ratio(x)
+        # 50 bins of 800 outcomes: a ratio of two counts of at least 100 has error sqrt(2 / 100), and a bin is 0.2 wide in x or so
+        assert np.sqrt(np.mean((found - exact_ratio) ** 2)) < np.sqrt(2 / 100) + 0.4 * 0.2
+    with pytest.raises(UsageError, match="histogram"):
+        summary_ratio(summary, at["far"].x, at["near"].x, kind="splines")
+    with pytest.raises(ShapeMismatch, match="flat theta"):
+        summary_ratio(summary, at["far"].x, at["near"].x, toward=np.zeros(3))
 
 
 @pytest.mark.slow
