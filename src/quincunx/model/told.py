@@ -30,6 +30,7 @@ class Told:
         UsageError: if neither is named, both are one entry, or there are log-probabilities without points or points without them.
 
     >>> import numpyro.distributions as dist, quincunx as qx
+    >>> from quincunx.model import Told
     >>> def walk(theta, *, rng):
     ...     z = theta["mu"] + 2.0 * rng.normal()
     ...     return {"x": [z + rng.normal()], "slope": (z - theta["mu"]) / 4.0}

@@ -38,6 +38,7 @@ def pair_told(
         OutsideReference: for a row that cannot happen under the reference. NonFiniteGold: for a ratio that is NaN.
 
     >>> import numpyro.distributions as dist, quincunx as qx
+    >>> from quincunx.model import Told
     >>> points = np.array([0.0, 1.0])
     >>> def bell(theta, *, rng):
     ...     x = theta["mu"] + rng.normal()
