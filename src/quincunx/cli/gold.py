@@ -5,8 +5,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from quincunx.errors import UsageError
 
 HELP_GOLD = "Mine gold too: the joint score of every row, or what the study's method needs."
@@ -44,7 +42,7 @@ def gold_asked(simulator: Any, *, gold: bool, references: Sequence[str], method:
     return asked
 
 
-def reference_point(text: str, prior: Any) -> dict[str, np.ndarray]:
+def reference_point(text: str, prior: Any) -> dict[str, Any]:
     """One point of parameters from the shell.
 
     Raises:
@@ -54,6 +52,8 @@ def reference_point(text: str, prior: Any) -> dict[str, np.ndarray]:
     >>> reference_point("a=1,b=[0, 2.5]", qx.Prior(a=dist.Normal(0.0, 1.0), b=dist.Normal(0.0, 1.0).expand([2]).to_event(1)))
     {'a': array(1.), 'b': array([0. , 2.5])}
     """
+    import numpy as np
+
     point = {}
     # Commas within brackets belong to a value.
     for pair in re.split(r",(?![^\[]*\])", text):
