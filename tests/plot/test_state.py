@@ -16,14 +16,27 @@ from quincunx import plot
 RANDOM = np.random.default_rng(0)
 DRAWS = RANDOM.normal(size=(200, 2))
 LEVELS = np.linspace(0.1, 0.9, 9)
+GRID = np.linspace(-3.0, 3.0, 21)
+BOWL = GRID[:, None] ** 2 + GRID**2
+RING = np.stack([np.cos(np.linspace(0, 6.3, 50)), np.sin(np.linspace(0, 6.3, 50))], axis=1)
 CALLS = {
+    "confidence_curve": lambda **o: plot.confidence_curve(
+        GRID, GRID**2, np.full((1, 21), 3.84), [0.95], [[(-1.96, 1.96)]], "a", **o
+    ),
+    "confidence_regions": lambda **o: plot.confidence_regions(
+        [GRID, GRID], BOWL, np.full((1, 21, 21), 5.99), [0.95], ["a", "b"], **o
+    ),
     "corner": lambda **o: plot.corner(DRAWS, ["a", "b"], **o),
     "coverage": lambda **o: plot.coverage(LEVELS, {"joint": LEVELS}, 100, **o),
     "failures": lambda **o: plot.failures(DRAWS, DRAWS[:, 0] > 1, ["a", "b"], **o),
+    "information_ellipses": lambda **o: plot.information_ellipses({"full": RING}, ["a", "b"], **o),
+    "learning_curves": lambda **o: plot.learning_curves({"a": [1e3, 1e4]}, {"a": [[0.1], [0.01]]}, **o),
     "loop": lambda **o: plot.loop(**o),
     "losses": lambda **o: plot.losses(DRAWS[:, :1], DRAWS[:, 1:], np.array([3]), **o),
     "predictive_series": lambda **o: plot.predictive_series(DRAWS, np.zeros(2), **o),
     "predictive_summaries": lambda **o: plot.predictive_summaries(DRAWS, np.zeros(2), ["a", "b"], **o),
+    "scan_curve": lambda **o: plot.scan_curve(GRID, GRID**2, "a", **o),
+    "scan_map": lambda **o: plot.scan_map([GRID, GRID], BOWL, ["a", "b"], **o),
     "sbc_ranks": lambda **o: plot.sbc_ranks(RANDOM.integers(0, 100, (100, 2)), 99, ["a", "b"], **o),
 }
 
