@@ -1,7 +1,7 @@
 """Likelihood ratios of learned scores by counting: histograms and kernel densities at one theta against a reference."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -45,7 +45,7 @@ def summary_ratio(
     numerator: Any,
     reference: Any,
     *,
-    kind: Literal["histogram", "kde"] = "histogram",
+    kind: str = "histogram",
     toward: Float[np.ndarray, " dim"] | None = None,
     bins: int | None = None,
 ) -> SummaryRatio:
