@@ -72,6 +72,7 @@ def check_gold(
     >>> def coins(theta, *, key, at):
     ...     heads = jax.random.uniform(key, (5,)) < theta["p"]
     ...     return jnp.sum(heads)[None], jnp.sum(jnp.where(heads, jnp.log(at["p"]), jnp.log1p(-at["p"])))
+    >>> from quincunx.model import Prior
     >>> coins = Simulator(coins, Prior(p=dist.Beta(2.0, 2.0)))
     >>> check_gold(coins, key=0, n=2000, tests=("ratio", "score closure")).status
     'pass'
