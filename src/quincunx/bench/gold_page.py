@@ -16,7 +16,7 @@ def gold_page(found: Sequence[GoldMeasurement], command: str) -> str:
     """HTML with the learning curves, the order of the methods at every budget, and every number.
 
     >>> one = GoldMeasurement("galton", "alices", 1000, 0, 0.1, 0.1, 1.0)
-    >>> "alices" in gold_page([one], "quincunx bench gold")
+    >>> "ALICES" in gold_page([one], "quincunx bench gold")
     True
     """
     budgets = sorted({one.budget for one in found})
