@@ -96,7 +96,7 @@ class SALLINO(Method):
         def plan(prepared: Preparation) -> tuple:
             theta = prepared.theta
             reference = network_points(summary.reference[None], prior, prepared.scales["theta"])[0]
-            ratio = {"kind": "ratio", "theta_size": theta.shape[1], "x_size": 1}
+            ratio = {"kind": "ratio", "theta_size": theta.shape[1], "x_size": 1 + prepared.rows.design.shape[1]}
             spec = {"kind": "projected_ratio", "ratio": ratio, "reference": reference.tolist()}
             return (
                 RatioContrastive(),

@@ -12,8 +12,8 @@ from quincunx.learn.build import Spec, build, register
 class ProjectedRatio(eqx.Module):
     """(theta (d,), t (d,)) -> (): g(theta, h), where h = t . (theta - theta_ref) is one number whatever d (SALLINO, 1805.00020).
 
-    Near theta_ref, h is the log-ratio up to a constant of theta, so that one number is enough there. `ratio` is the specification of a
-    network with `x_size` 1.
+    Near theta_ref, h is the log-ratio up to a constant of theta, so that one number is enough there. What follows
+    the score in t, such as settings, is handed on. `ratio` is the specification of a network with `x_size` 1 and room for that.
 
     >>> import jax
     >>> ratio = {"kind": "ratio", "theta_size": 2, "x_size": 1, "width": 8, "depth": 1}
@@ -29,10 +29,11 @@ class ProjectedRatio(eqx.Module):
         self.ratio = build(ratio, key=key)
         self.reference = tuple(reference)
 
-    def __call__(self, theta: Float[Array, " d"], t: Float[Array, " d"]) -> Float[Array, ""]:
+    def __call__(self, theta: Float[Array, " d"], t: Float[Array, " k"]) -> Float[Array, ""]:
         """The log-ratio."""
-        h = jnp.dot(t, theta - jnp.array(self.reference))
-        return self.ratio(theta, h[None])
+        d = theta.shape[-1]
+        h = jnp.dot(t[:d], theta - jnp.array(self.reference))
+        return self.ratio(theta, jnp.concatenate([h[None], t[d:]]))
 
 
 register("projected_ratio")(ProjectedRatio)
