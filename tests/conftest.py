@@ -2,6 +2,10 @@
 
 import os
 import signal
+import sys
+from pathlib import Path
+
+import pytest
 
 # Before JAX starts: the machine's cores are shared between the test workers, one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -12,3 +16,23 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # A run that a shell started in the background ignores Ctrl-C, and so would the processes that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Linux lets a process have 65,530 maps of memory; XLA takes several for every function that it compiles, and ends the process when none is left.
+_MAPS = 8_000
+
+
+def pytest_configure(config):
+    """Registered, not merely written here: doctests stand outside this folder."""
+    config.pluginmanager.register(_Compiled(), "compiled")
+
+
+class _Compiled:
+    """Between files, what is compiled is forgotten once there is much of it; the cache on disk still has it."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item, nextitem):
+        if nextitem is None or nextitem.path != item.path:
+            maps = Path("/proc/self/maps")
+            jax = sys.modules.get("jax")
+            if jax is not None and maps.exists() and len(maps.read_bytes().splitlines()) > _MAPS:
+                jax.clear_caches()

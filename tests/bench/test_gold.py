@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quincunx import gallery
-from quincunx.bench.gold import METHODS, PROBLEMS, GoldMeasurement, _truth, budgets_of, measure_gold, ordering
+from quincunx.bench.gold import METHODS, PROBLEMS, GoldMeasurement, truth_of, budgets_of, measure_gold, ordering
 from quincunx.bench.gold_page import write_gold_page
 from quincunx.errors import UnknownProblem, UsageError
 from quincunx.infer import method_named
@@ -14,7 +14,7 @@ from quincunx.learn import FitSettings
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_exact_ratio_has_mean_one_under_its_reference(problem):
     name, choices, at = PROBLEMS[problem]
-    x, points, exact = _truth(gallery.load(name, **choices), at)
+    x, points, exact = truth_of(gallery.load(name, **choices), at)
     assert exact.shape == (len(x), len(next(iter(points.values()))))
     ratio = np.exp(exact)
     # heavy tails make the standard error of a mean itself uncertain: only ratios with enough effective events are judged
@@ -26,7 +26,7 @@ def test_the_exact_ratio_has_mean_one_under_its_reference(problem):
 
 
 def test_an_untrained_ratio_has_the_error_of_saying_nothing():
-    _, _, exact = _truth(gallery.load("galton_generalised"), PROBLEMS["galton"][2])
+    _, _, exact = truth_of(gallery.load("galton_generalised"), PROBLEMS["galton"][2])
     method = method_named(
         "carl", members=1, network={"width": 8, "depth": 1}, settings=FitSettings(epochs=1, learning_rate=0.0)
     )

@@ -20,6 +20,7 @@ PROBLEMS: Mapping[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "galton": ("galton_generalised", {}, {"theta": -0.6}),
     "gaussian": ("gaussian_in_gaussian", {}, {"theta": 0.0}),
     "interference": ("interference", {"parameters": 2}, {"theta_1": 0.0, "theta_2": 0.0}),
+    "amplitude": ("interference", {"parameters": 1}, {"theta_1": 0.0}),
 }
 """Short names, the gallery's problems and their options, and the theta that ratios are to."""
 
@@ -81,7 +82,7 @@ def measure_gold(
     estimator = _fitted(worked, method, at, budget, seed, progress)
     spent = time.process_time() - started
 
-    x, points, exact = _truth(worked, at)
+    x, points, exact = truth_of(worked, at)
     reference = {key: np.broadcast_to(np.asarray(value, np.float32), points[key].shape) for key, value in at.items()}
     rows = {key: np.broadcast_to(value, (len(x), *value.shape)) for key, value in points.items()}
     others = {key: np.broadcast_to(value, (len(x), *value.shape)) for key, value in reference.items()}
@@ -105,7 +106,7 @@ def _fitted(worked: Any, method: Method, at: dict[str, Any], budget: int, seed: 
     return chosen.fit(sims, worked.prior, key=seed + 2, progress=progress)
 
 
-def _truth(worked: Any, at: dict[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+def truth_of(worked: Any, at: dict[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
     """Fresh outcomes of the reference, parameter points of the prior, and the exact log-ratios (outcomes, points)."""
     theta = {
         key: np.broadcast_to(np.asarray(value, np.float32), (_EVENTS, *np.shape(value))) for key, value in at.items()

@@ -12,8 +12,8 @@ from quincunx.plot import learning_curves
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def gold_page(found: Sequence[GoldMeasurement], command: str) -> str:
-    """HTML with the learning curves, the order of the methods at every budget, and every number.
+def gold_page(found: Sequence[GoldMeasurement], command: str, floor: float | None = None) -> str:
+    """HTML with the learning curves, the order of the methods at every budget, and every number; `floor` is drawn as a level.
 
     >>> one = GoldMeasurement("galton", "alices", 1000, 0, 0.1, 0.1, 1.0)
     >>> "ALICES" in gold_page([one], "quincunx bench gold")
@@ -26,8 +26,14 @@ def gold_page(found: Sequence[GoldMeasurement], command: str) -> str:
     figure = learning_curves(
         spent,
         errors,
-        emphasis=[m for m in ("alices", "alice", "rascal", "carl") if m in methods],
+        emphasis=[m for m in ("alices", "sally", "alice", "carl") if m in methods],
         y_label="mean squared error of log r",
+        levels={} if floor is None else {"exact score": floor},
+    )
+    below = (
+        ""
+        if floor is None
+        else f" Dashed: {floor:.3g}, the error of the exact ratio of the exact score at the reference."
     )
     picture = embed(figure, alt="Error of the log-likelihood ratio against the number of simulations.", prefix="curves")
     orders = "".join(
@@ -49,15 +55,15 @@ def gold_page(found: Sequence[GoldMeasurement], command: str) -> str:
         '<p class="question">How many simulations does each method need for an exact log-likelihood ratio?</p></header><main>'
         "<h2>Learning curves</h2><figure>"
         f"{picture}<figcaption>Mean squared error of log r against the exact one, over outcomes of the reference and parameters of the "
-        "prior; lines through the geometric mean over seeds.</figcaption></figure>"
+        f"prior; lines through the geometric mean over seeds.{below}</figcaption></figure>"
         f"<h2>Order</h2><p>From the smallest error up, at each number of simulations:</p><ul>{orders}</ul>"
         f'<h2>Numbers</h2><div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
         f"<h2>Reproduce</h2><pre>{html.escape(command)}</pre></main></body></html>\n"
     )
 
 
-def write_gold_page(path: Path, found: Sequence[GoldMeasurement], command: str) -> Path:
+def write_gold_page(path: Path, found: Sequence[GoldMeasurement], command: str, floor: float | None = None) -> Path:
     """Write the page to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(gold_page(found, command), encoding="utf-8")
+    path.write_text(gold_page(found, command, floor), encoding="utf-8")
     return path

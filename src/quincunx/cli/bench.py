@@ -77,7 +77,9 @@ def sbibm(
 @bench.command("gold")
 @guarded
 def gold(
-    problem: Annotated[str, typer.Option("--problem", help="galton, gaussian or interference.")] = "galton",
+    problem: Annotated[
+        str, typer.Option("--problem", help="galton, gaussian, amplitude (one parameter) or interference (two).")
+    ] = "galton",
     methods: Annotated[str, typer.Option("--methods", help="Names with commas, or all.")] = "all",
     budgets: Annotated[str, typer.Option("--budgets", help="Numbers of simulations with commas.")] = "1e3,1e4",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Fits of each kind, with different seeds.")] = 1,
@@ -91,7 +93,8 @@ def gold(
 ) -> None:
     """Likelihood ratios from gold (1805.12244, 1808.00973): their error against the exact ones, and CPU seconds."""
     _limit_threads(threads)
-    from quincunx.bench.gold import budgets_of, measure_gold, methods_of
+    from quincunx.bench.floor import score_floor
+    from quincunx.bench.gold import PROBLEMS, budgets_of, measure_gold, methods_of
     from quincunx.bench.gold_page import write_gold_page
     from quincunx.cli.progress import progress
     from quincunx.cli.settings import configured, parse_settings
@@ -106,7 +109,9 @@ def gold(
                     one = measure_gold(problem, chosen, budget, seed=seed + 100 * i, progress=tell)
                 found.append(one)
     if report is not None:
-        write_gold_page(report, found, " ".join(["quincunx", *sys.argv[1:]]))
+        local = any(one.method in ("sally", "sallino") for one in found)
+        floor = score_floor(problem) if local and len(PROBLEMS[problem][2]) == 1 else None
+        write_gold_page(report, found, " ".join(["quincunx", *sys.argv[1:]]), floor)
         say(f"{report} shows the learning curves")
     if json:
         emit({"measurements": [one.as_dict() for one in found]})

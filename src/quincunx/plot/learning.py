@@ -18,6 +18,7 @@ def learning_curves(
     errors: Mapping[str, Sequence[Sequence[float]]],
     *,
     emphasis: Sequence[str] = (),
+    levels: Mapping[str, float] | None = None,
     x_label: str = "simulations",
     y_label: str = "mean squared error",
     theme: str = "light",
@@ -25,7 +26,7 @@ def learning_curves(
     """Error against budget on logarithmic axes, one line a method through the geometric mean over seeds, a faint dot for each seed.
 
     `budgets[name]` has one entry and `errors[name]` one sequence, of any number of seeds, for each point of the line. Methods in `emphasis`
-    are drawn in colour; every line is named at its right end. Raises `ShapeMismatch` when they do not fit.
+    are drawn in colour; every line is named at its right end. `levels` are horizontal lines by name, such as what cannot be undercut. Raises `ShapeMismatch` when they do not fit.
 
     >>> figure = learning_curves({"alices": [1e3, 1e4]}, {"alices": [[0.1, 0.2], [0.01]]})
     >>> len(figure.axes)
@@ -58,6 +59,9 @@ def learning_curves(
             for budget, seeds in zip(at, values, strict=True):
                 axes.plot([budget] * len(seeds), seeds, ".", color=colour, alpha=0.35, markersize=4)
             ends.append((name, at[-1], means[-1], colour))
+        for name, level in (levels or {}).items():
+            axes.axhline(level, color=colours.muted, linestyle="--", linewidth=1.0)
+            ends.append((name, max(at for _, at, _, _ in ends), level, colours.muted))
         _name_ends(axes, ends)
         axes.set_xlabel(text(x_label))
         axes.set_ylabel(text(y_label))
