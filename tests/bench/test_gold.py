@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from quincunx import gallery
-from quincunx.bench.gold import METHODS, PROBLEMS, GoldMeasurement, truth_of, budgets_of, measure_gold, ordering
+from quincunx.bench.floor import score_floor
+from quincunx.bench.gold import METHODS, PROBLEMS, GoldMeasurement, budgets_of, measure_gold, ordering, truth_of
 from quincunx.bench.gold_page import write_gold_page
 from quincunx.errors import UnknownProblem, UsageError
 from quincunx.infer import method_named
@@ -59,3 +60,11 @@ def test_the_page_holds_every_number_and_loads_nothing(tmp_path):
         and "http" not in page.split("<svg")[0].replace("http-equiv", "")
     )
     assert [name for name, _ in ordering(found, 1000)] == list(METHODS)
+
+
+def test_the_floor_of_a_score_is_nothing_where_it_is_sufficient_and_does_not_depend_on_the_number_of_events_elsewhere():
+    assert score_floor("galton", events=20_000) < 1e-12
+    one, other = (score_floor("amplitude", events=n) for n in (20_000, 100_000))
+    assert 0.005 < other and abs(one / other - 1) < 0.05
+    with pytest.raises(UsageError, match="one"):
+        score_floor("interference")

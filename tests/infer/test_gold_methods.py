@@ -145,6 +145,43 @@ def test_one_projected_number_is_enough_for_one_parameter():
     assert error(posterior.estimator) < 4 * KNOWABLE
 
 
+@pytest.mark.slow
+def test_a_projected_score_stands_beside_settings_that_vary():
+    """x ~ N(theta, 4 + s^2): log r(x | theta, 0, s) = (2 x theta - theta^2) / (2 (4 + s^2))."""
+
+    @qx.simulator(prior)
+    def seen_through(theta, *, key, at, design):
+        first, second = jax.random.split(key)
+        z = theta["mu"] + 2.0 * jax.random.normal(first)
+        return (z + design["s"] * jax.random.normal(second))[None], jax.scipy.stats.norm.logpdf(z, at["mu"], 2.0)
+
+    rng = np.random.default_rng(1)
+
+    def settings(n):
+        return {"s": rng.choice([0.5, 4.0], n).astype(np.float32)}
+
+    near = {"mu": np.zeros(N, np.float32)}
+    there = qx.simulate(seen_through, theta=near, gold=True, design=settings(N), key=6)
+    sims = qx.simulate(seen_through, N, gold=True, design=settings(N), key=7)
+    posterior = qx.infer(
+        seen_through,
+        np.array([1.5]),
+        method="sallino",
+        sims=sims,
+        mined=there,
+        at={"mu": 0.0},
+        design={"s": 4.0},
+        key=8,
+        **SMALL,
+    )
+    theta, _, x = grid()
+    # each setting has half of the simulations
+    for s in (0.5, 4.0):
+        told = posterior.estimator.log_ratio({"mu": theta}, {"mu": np.zeros_like(theta)}, x, design={"s": s})
+        right = (2 * x * theta - theta**2) / (2 * (4 + s**2))
+        assert np.mean((np.asarray(told) - right) ** 2) < 4 * 2 * KNOWABLE
+
+
 def test_posteriors_from_gold_ratios_are_calibrated(mined):
     """z-scores of true parameters, by importance sampling from the prior: mean 0 and variance 1 within four standard errors."""
     posterior = fitted("alices", mined).posterior(np.array([0.0]))

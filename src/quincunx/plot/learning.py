@@ -26,7 +26,8 @@ def learning_curves(
     """Error against budget on logarithmic axes, one line a method through the geometric mean over seeds, a faint dot for each seed.
 
     `budgets[name]` has one entry and `errors[name]` one sequence, of any number of seeds, for each point of the line. Methods in `emphasis`
-    are drawn in colour; every line is named at its right end. `levels` are horizontal lines by name, such as what cannot be undercut. Raises `ShapeMismatch` when they do not fit.
+    are drawn in colour; every line is named at its right end. `levels` are horizontal lines by name.
+    Raises `ShapeMismatch` when they do not fit.
 
     >>> figure = learning_curves({"alices": [1e3, 1e4]}, {"alices": [[0.1, 0.2], [0.01]]})
     >>> len(figure.axes)
