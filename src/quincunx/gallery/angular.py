@@ -13,7 +13,7 @@ _STEPS = 28
 
 
 def angular_log_prob(
-    c: Float[Array, "..."], asymmetry: Float[Array, "..."], *, cut: float = 1.0
+    c: Float[ArrayLike, "..."], asymmetry: Float[ArrayLike, "..."], *, cut: float = 1.0
 ) -> Float[Array, "..."]:
     """log of max(1 + c^2 + A c, 0) / Z on |c| <= cut, with the exact Z; -inf outside, where the gradient is zero.
 
@@ -23,6 +23,7 @@ def angular_log_prob(
     >>> angular_log_prob(jnp.array([0.0, 1.0]), jnp.array(1.0))
     Array([-0.981,  0.118], dtype=float32)
     """
+    c, asymmetry = jnp.asarray(c), jnp.asarray(asymmetry)
     low, high = angular_support(asymmetry, cut=cut)
     shape = _shape(c, asymmetry)
     inside = (shape > 0) & (jnp.abs(c) <= cut)
@@ -31,13 +32,14 @@ def angular_log_prob(
 
 
 def angular_support(
-    asymmetry: Float[Array, "..."], *, cut: float = 1.0
+    asymmetry: Float[ArrayLike, "..."], *, cut: float = 1.0
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Where the density is positive: the ends of one interval.
 
     >>> [round(float(end), 3) for end in angular_support(jnp.array(2.5))]
     [-0.5, 1.0]
     """
+    asymmetry = jnp.asarray(asymmetry)
     size = jnp.abs(asymmetry)
     beyond = size > 2
     root = jnp.sqrt(jnp.where(beyond, size**2 - 4, 1.0))
@@ -106,7 +108,7 @@ def angular_draw(
     return angular_quantile(jax.random.uniform(key, shape) + 2.0**-24, asymmetry, cut)
 
 
-def angular_fisher(asymmetry: Float[Array, "..."], *, cut: float = 1.0) -> Float[Array, "..."]:
+def angular_fisher(asymmetry: Float[ArrayLike, "..."], *, cut: float = 1.0) -> Float[Array, "..."]:
     """The information of one event on A, E[(d log p / dA)^2], for |A| < 2: infinite from there on, where the density has a zero.
 
     With k for the cut and D = sqrt(1 - A^2 / 4) it is, over the normaliser 2 k + 2 k^3 / 3,
@@ -118,6 +120,7 @@ def angular_fisher(asymmetry: Float[Array, "..."], *, cut: float = 1.0) -> Float
     >>> angular_fisher(jnp.array(0.0))
     Array(0.161, dtype=float32, weak_type=True)
     """
+    asymmetry = jnp.asarray(asymmetry)
     below = jnp.abs(asymmetry) < 2
     a = jnp.where(below, asymmetry, 0.0)
     root = jnp.sqrt(1 - a**2 / 4)
@@ -129,7 +132,7 @@ def angular_fisher(asymmetry: Float[Array, "..."], *, cut: float = 1.0) -> Float
 
 
 def angular_information(
-    asymmetry: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"], *, cut: float = 1.0, nodes: int = 2000
+    asymmetry: Float[np.ndarray, " n"], weights: Float[np.ndarray, " n"], *, cut: float = 1.0, nodes: int = 1000
 ) -> float:
     """I(A; c) of one event in nats, for n values of A with weights that add up to one, by the midpoint rule in c and in float64.
 

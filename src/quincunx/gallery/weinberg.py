@@ -17,7 +17,7 @@ from quincunx.gallery.settings import grid_truth, settings_of
 from quincunx.model import Gold, Prior, simulator
 
 _DEFAULT = {"energy": 47.0}
-_NODES = 1000
+_NODES = 500
 
 
 def problem(

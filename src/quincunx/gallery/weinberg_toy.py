@@ -14,7 +14,7 @@ from quincunx.gallery.settings import grid_truth, settings_of
 from quincunx.model import Prior, simulator
 
 _DEFAULT = {"energy": 47.0}
-_NODES = 2000
+_NODES = 500
 
 
 def problem(*, low: float = 0.5, high: float = 1.5, clip: bool = True, events: int = 20) -> Problem:
