@@ -1,7 +1,6 @@
 """An epidemic as a stochastic differential equation, and when to count the infected: a design problem without a likelihood."""
 
 import math
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ END = 100.0
 _DEFAULT = {"times": np.array([10.0, 20.0, 30.0, 45.0, 70.0], np.float32)}
 
 
-def problem(*, condition: Literal["none", "outbreak"] = "none", steps_per_day: int = 10) -> Problem:
+def problem(*, condition: str = "none", steps_per_day: int = 10) -> Problem:
     """beta and gamma, per day, are log-normal about 0.5 and 0.1 with a variance of 0.25, and with p = beta S I / N, r = gamma I
 
         dS = -p dt - sqrt(p) dW_1,   dI = (p - r) dt + sqrt(p) dW_1 - sqrt(r) dW_2,   N = 500, S(0) = 498, I(0) = 2,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,11 @@ from quincunx.gallery.problem import Problem, Truth
 from quincunx.gallery.settings import settings_of
 from quincunx.model import Prior, simulator
 
-Slopes = float | Sequence[float] | Sequence[Sequence[float]]
+Numbers = float | int | Sequence[Any]
+"""A number, or as many as there are in a row, or rows of them."""
 
 
-def problem(*, slopes: Slopes = 1.0, prior_sd: float | Sequence[float] = 1.0, noise_sd: float = 0.5) -> Problem:
+def problem(*, slopes: Numbers = 1.0, prior_sd: Numbers = 1.0, noise_sd: float = 0.5) -> Problem:
     """y = X theta + n eps, eps ~ N(0, I), theta ~ N(0, diag(s^2)), the design being {"slopes": X}, whose default is given.
 
     One number makes theta a number and y of shape (1,); p numbers make theta a vector of p and y of shape (1,); an (m, p) matrix makes y
