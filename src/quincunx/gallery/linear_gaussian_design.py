@@ -71,12 +71,14 @@ def problem(*, slopes: Numbers = 1.0, prior_sd: Numbers = 1.0, noise_sd: float =
         return covariance @ (matrix(design).T @ x) / noise_sd**2, covariance
 
     def log_posterior(theta: dict, x: Float[Array, " m"], design: dict | None = None) -> Float[Array, ""]:
-        return multivariate_normal.logpdf(jnp.asarray(theta["theta"]).reshape(-1), *posterior_moments(x, design))
+        return jnp.asarray(
+            multivariate_normal.logpdf(jnp.asarray(theta["theta"]).reshape(-1), *posterior_moments(x, design))
+        )
 
     def log_evidence(x: Float[Array, " m"], design: dict | None = None) -> Float[Array, ""]:
         spread = matrix(design) * jnp.asarray(widths, x.dtype)
         covariance = spread @ spread.T + noise_sd**2 * jnp.eye(len(spread), dtype=x.dtype)
-        return multivariate_normal.logpdf(x, jnp.zeros_like(x), covariance)
+        return jnp.asarray(multivariate_normal.logpdf(x, jnp.zeros_like(x), covariance))
 
     def posterior_sample(
         n: int, x: Float[Array, " m"], design: dict | None = None, *, key: PRNGKeyArray

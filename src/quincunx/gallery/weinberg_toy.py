@@ -81,4 +81,4 @@ def toy_asymmetry(theta: Float[ArrayLike, "..."], energy: Float[ArrayLike, "..."
     >>> toy_asymmetry(1.0, 47.0)
     Array(0.834643, dtype=float32, weak_type=True)
     """
-    return 2 * theta * jnp.tanh(10 * (2 * jnp.asarray(energy) - 90) / 90)
+    return 2 * jnp.asarray(theta) * jnp.tanh(10 * (2 * jnp.asarray(energy) - 90) / 90)
