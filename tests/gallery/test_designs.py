@@ -136,7 +136,7 @@ def test_a_line_in_several_dimensions():
     left, right = sides(theta, x)
     assert float(left) == pytest.approx(float(right), abs=1e-4)
     row = gallery.load("linear_gaussian_design", slopes=(1.0, 2.0))
-    assert row.simulator.outcome.columns == ("x",) and row.prior.dim == 2
+    assert row.simulator.observables == ("x[0]",) and row.prior.dim == 2
     with pytest.raises(UsageError, match="widths"):
         gallery.load("linear_gaussian_design", slopes=(1.0, 2.0), prior_sd=(1.0, 1.0, 1.0))
 

@@ -47,10 +47,12 @@ def grid_truth(
     """
     (name,) = prior.names
     width = math.log(high - low)
+    # Not the prior's own log_prob, which is compiled once: what compiled it in float64 could not be called in float32 again.
+    log_prior = prior.distributions[name].log_prob
 
     def joint(theta: dict, x: Any, *design: Any) -> Any:
         # Over a uniform theta, which the grid's functions take for granted.
-        return log_likelihood(theta, x, *design) + prior.log_prob(theta) + width
+        return log_likelihood(theta, x, *design) + log_prior(theta[name]) + width
 
     return Truth(
         kind="posterior",
