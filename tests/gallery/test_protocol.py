@@ -23,8 +23,9 @@ def problem(request):
 def simulated(problem):
     """Parameters from the prior, their outcomes (sets of outcomes where the problem has events), and the keys of all."""
     events = problem.events or 1
-    theta = problem.prior.sample(N // events, key=1)
-    keys = jax.random.split(jax.random.key(2), N)
+    sets = max(N // events, 200)
+    theta = problem.prior.sample(sets, key=1)
+    keys = jax.random.split(jax.random.key(2), sets * events)
     repeated = {name: jnp.repeat(value, events, axis=0) for name, value in theta.items()}
     x = problem.simulator.batch(repeated, keys=keys)
     if problem.events:

@@ -1,5 +1,6 @@
 """Fresh simulations sent through an estimator: the one set of arrays that every calibration test reads."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -115,8 +116,8 @@ def run_trials(
     """Simulate n pairs from the prior (or take `sims`, which must not have been trained on) and draw from q for each.
 
     `log_likelihood(theta, x)` of one parameter point (a dict) and one outcome, which JAX must be able to transform,
-    adds the quantity log p(x | theta); terms free of theta may be missing. By default it is that of
-    `simulator.tractable`. Failed simulations are dropped and counted.
+    adds the quantity log p(x | theta); terms free of theta may be missing. Where it takes `design` last, it gets each simulation's
+    settings. By default it is that of `simulator.tractable`. Failed simulations are dropped and counted.
 
     Raises:
         UsageError: with neither a simulator nor simulations.
@@ -152,7 +153,7 @@ def run_trials(
     density = getattr(posterior, "log_prob_many", None)
     log_q = None if density is None else density(together, x, **settings)
     some = {name: value[:, : LIKELIHOOD_DRAWS + 1] for name, value in together.items()}
-    log_p = None if log_likelihood is None else _log_p(log_likelihood, some, x, usable.events)
+    log_p = None if log_likelihood is None else _log_p(log_likelihood, some, x, usable.events, usable.design)
     halves = [(None, None) if v is None else (_host(v[:, 0]), _host(v[:, 1:])) for v in (log_q, log_p)]
     return Trials(
         _host(flat[:, 0]),
@@ -174,9 +175,15 @@ def _host(array) -> np.ndarray:
     return np.asarray(array, dtype=float)
 
 
-def _log_p(log_likelihood, theta, x, sets):
-    def of_one(point, x):
-        return jnp.sum(jax.vmap(log_likelihood, in_axes=(None, 0))(point, x)) if sets else log_likelihood(point, x)
+def _log_p(log_likelihood, theta, x, sets, design):
+    # A likelihood that knows no settings is one that does not depend on them.
+    takes = design is not None and "design" in inspect.signature(log_likelihood).parameters
+    given = {"design": jax.tree.map(jnp.asarray, dict(design))} if takes else {}
+
+    def of_one(point, x, given):
+        if sets:
+            return jnp.sum(jax.vmap(lambda event: log_likelihood(point, event, **given))(x))
+        return log_likelihood(point, x, **given)
 
     # One compiled call: every set of draws against its own data.
-    return jax.jit(jax.vmap(jax.vmap(of_one, in_axes=(0, None))))(theta, x)
+    return jax.jit(jax.vmap(jax.vmap(of_one, in_axes=(0, None, None))))(theta, x, given)

@@ -8,7 +8,7 @@ import typer
 
 from quincunx.cli.console import emit, say, tabulate
 from quincunx.cli.exits import CHECK_FAILED
-from quincunx.cli.options import Json, Method, Resume, Seed, Settings
+from quincunx.cli.options import Json, Resume, Seed, Settings
 
 
 def demo(
@@ -17,7 +17,10 @@ def demo(
         Path | None,
         typer.Option("--out", help="Directory to write into; NAME or NAME-2, ... if left out.", file_okay=False),
     ] = None,
-    method: Method = "npe",
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="As for infer; npe if left out, or nle where the data are sets of events."),
+    ] = None,
     set: Settings = None,
     budget: Annotated[
         int | None,
@@ -47,6 +50,9 @@ def demo(
         raise UsageError(
             f"{name} is a file; demo runs a gallery problem by name, and your own goes to: quincunx infer {name}"
         )
+    if method is None:
+        # Networks that read single outcomes do not take sets of events, likelihoods do.
+        method = "npe" if source.problem.events is None else "nle"
     entry = source.problem.entry
     budget = entry.budget if budget is None else budget
     set = list(entry.settings) if set is None and method == "npe" else set

@@ -156,6 +156,32 @@ _ENTRIES = (
     Entry(
         "coalescent", "Family tree, from its mutations", 1, 1, "posterior", "0.1 s", "Tavaré et al. 1997", "coalescent"
     ),
+    Entry(
+        "weinberg_toy",
+        "Asymmetry of muons, a cartoon",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "active sciencing, 2017",
+        "weinberg_toy",
+    ),
+    Entry("weinberg", "Weinberg angle at the Z pole", 1, 1, "posterior", "0.1 s", "textbook", "weinberg"),
+    Entry("death_process", "Deaths by a time", 1, 1, "posterior", "0.1 s", "Cook et al. 2008", "death_process"),
+    Entry("threshold", "Yes or no at a level", 1, 1, "posterior", "0.1 s", "textbook", "threshold"),
+    Entry("location_finding", "Where the sources are", 4, 1, "posterior", "0.1 s", "2103.02438", "location_finding"),
+    Entry("pharmacokinetics", "A drug in the blood", 3, 5, "posterior", "0.1 s", "2111.02329", "pharmacokinetics"),
+    Entry("epidemic_times", "Epidemic, counted at times", 2, 5, "none", "2 s", "2111.02329", "epidemic_times"),
+    Entry(
+        "linear_gaussian_design",
+        "A line, its slope chosen",
+        1,
+        1,
+        "posterior",
+        "0.1 s",
+        "textbook",
+        "linear_gaussian_design",
+    ),
 )
 
 _BY_NAME = {entry.name: entry for entry in _ENTRIES}

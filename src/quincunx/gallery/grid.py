@@ -1,4 +1,7 @@
-"""Exact posteriors of one bounded parameter, by a fine grid in float64."""
+"""Exact posteriors of one bounded parameter, by a fine grid in float64.
+
+What these functions return takes, after x, whatever else the log-likelihood takes: the design of an experiment.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +29,8 @@ def grid_log_evidence(
     """
     middles = low + (np.arange(_CELLS) + 0.5) / _CELLS * (high - low)
 
-    def log_evidence(x: Any) -> Float[Array, ""]:
-        levels = jax.vmap(lambda value: log_likelihood({name: value}, x))(jnp.asarray(middles))
+    def log_evidence(x: Any, *design: Any) -> Float[Array, ""]:
+        levels = jax.vmap(lambda value: log_likelihood({name: value}, x, *design))(jnp.asarray(middles))
         return jax.nn.logsumexp(levels) - jnp.log(_CELLS)
 
     return log_evidence
@@ -44,9 +47,9 @@ def grid_log_posterior(
     """
     log_evidence = grid_log_evidence(name, log_likelihood, low, high)
 
-    def log_posterior(theta: dict, x: Any) -> Float[Array, ""]:
+    def log_posterior(theta: dict, x: Any, *design: Any) -> Float[Array, ""]:
         inside = (theta[name] >= low) & (theta[name] <= high)
-        value = log_likelihood(theta, x) - np.log(high - low) - log_evidence(x)
+        value = log_likelihood(theta, x, *design) - np.log(high - low) - log_evidence(x, *design)
         return jnp.where(inside, value, -jnp.inf)
 
     return log_posterior
@@ -63,10 +66,12 @@ def grid_posterior_sample(
     True
     """
     edges = np.linspace(low, high, _CELLS + 1)
-    levels_on_edges = in_float64(lambda x: jax.vmap(lambda value: log_likelihood({name: value}, x))(jnp.asarray(edges)))
+    levels_on_edges = in_float64(
+        lambda x, *design: jax.vmap(lambda value: log_likelihood({name: value}, x, *design))(jnp.asarray(edges))
+    )
 
-    def posterior_sample(n: int, x: Any, *, key: PRNGKeyArray) -> dict[str, Float[Array, " n"]]:
-        levels = levels_on_edges(x)
+    def posterior_sample(n: int, x: Any, *design: Any, key: PRNGKeyArray) -> dict[str, Float[Array, " n"]]:
+        levels = levels_on_edges(x, *design)
         if not np.isfinite(levels).any():
             raise NoTruth(
                 f"got x = {x}, which no {name} can produce; expected a possible outcome; check the observation"

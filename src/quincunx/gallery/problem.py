@@ -34,6 +34,11 @@ class Truth:
     - `posterior_sample(n, x, *, key)`: n independent exact draws of the posterior, a dictionary by name.
     - `latents(theta, x)`: the exact distribution of hidden quantities given both, a dictionary of `LatentPosterior` by name (in
       float64, on numbers: not to be transformed).
+    - `eig(design)`: the expected information gain of one outcome (of one event, where an observation is a set of them) about all
+      parameters, in nats, I(theta; x | design) = E[log p(x | theta, design) - log p(x | design)], a float (in float64, on numbers).
+
+    Where outcomes depend on experimental settings, each of these takes a last argument `design`, a dictionary by name; without
+    it they speak of the problem's default design.
 
     `kind` is "posterior" when independent exact draws exist, "likelihood" when only log p(x | theta) does, else "none".
     """
@@ -46,17 +51,19 @@ class Truth:
     log_evidence: Callable[..., Any] | None = None
     posterior_sample: Callable[..., Any] | None = None
     latents: Latents | None = None
+    eig: Callable[[Mapping[str, Any]], float] | None = None
     up_to_constant: bool = False
 
     def __post_init__(self) -> None:
         if self.score is None and self.log_likelihood is not None:
             object.__setattr__(self, "score", jax.grad(self.log_likelihood))
 
-    def log_ratio(self, theta: Theta, reference: Theta, x: Any) -> Any:
+    def log_ratio(self, theta: Theta, reference: Theta, x: Any, design: Any = None) -> Any:
         """log p(x | theta) - log p(x | reference). Raises `NoTruth` when the likelihood is not known."""
         if self.log_likelihood is None:
             raise NoTruth("got a problem without a likelihood; expected one with; choose another from gallery.table()")
-        return self.log_likelihood(theta, x) - self.log_likelihood(reference, x)
+        settings = () if design is None else (design,)
+        return self.log_likelihood(theta, x, *settings) - self.log_likelihood(reference, x, *settings)
 
     def in_float64(self) -> "Truth":
         """The same truth in float64: doors that take numbers and return float64 NumPy arrays, not to be transformed."""
@@ -94,6 +101,10 @@ class Problem:
     without it the observations are simulated from `default_theta` (the first) and from prior draws (the others).
     `derived(theta)` gives quantities of interest that are functions of the parameters. `events` is the number of
     independent outcomes that make up one observation, or None when an observation is a single outcome.
+
+    A problem with experimental settings has a `default_design` (values by name), which its simulator uses when it is given none,
+    and a `space`: the lower and upper bound of each setting, the same for all numbers of a vector, whose length is the
+    default's. `outcomes` lists all possible outcomes where they are finitely many, one row each.
     """
 
     entry: Entry
@@ -105,6 +116,9 @@ class Problem:
     derived: Callable[..., dict[str, Any]] | None = None
     events: int | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    space: dict[str, tuple[float, float]] | None = None
+    default_design: dict[str, Any] | None = None
+    outcomes: np.ndarray | None = None
 
     @property
     def name(self) -> str:
