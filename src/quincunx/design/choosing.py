@@ -12,8 +12,10 @@ from quincunx.design.belief import Belief
 from quincunx.design.choice import Choice
 from quincunx.design.curve import Curve, costs_of
 from quincunx.design.experiment import Events, Slots, event_counts
+from quincunx.design.gradients import ascend
 from quincunx.design.information import Target, curve_of, estimator_of
 from quincunx.design.ranking import indistinguishable, ranked
+from quincunx.design.search import search_space
 from quincunx.design.space import Space, design_rows, stack_designs
 from quincunx.errors import DesignOutsideSpace, UsageError
 from quincunx.model import Simulator
@@ -52,7 +54,8 @@ def choose(
 
     Args:
         designs: a dict of arrays of one length, or a `Space`. Spaces of up to two intervals are searched on a grid, on common random numbers, with the
-        draws spent on the designs that may be the best ("grid"); larger ones by Bayesian optimisation ("bayes").
+        draws spent on the designs that may be the best ("grid"); larger ones by Bayesian optimisation ("bayes"), or, for smooth JAX simulators that ask
+        for it, by climbing from many starts ("gradient", see `ascend`).
         cost: a function of a design, or a cost for each. constraint: a function of a design that must hold.
         batch: how many designs to choose to be run together; jointly where there are few combinations, else one after another.
 
@@ -74,13 +77,13 @@ def choose(
     {'d': 0.0}
     """
     k_curve, k_fresh, k_search, k_belief = jax.random.split(as_key(key), 4)
-    if per_cost and cost is None or weight is not None and cost is None:
+    if cost is None and (per_cost or weight is not None):
         raise UsageError("got per_cost or weight without a cost; expected one; pass cost=function of a design")
     if per_cost and weight is not None:
         raise UsageError("got both per_cost and weight; expected one of them: EIG / cost, or EIG - weight * cost")
     space = designs if isinstance(designs, Space) else None
-    if optimiser not in ("auto", "grid", "bayes"):
-        raise UsageError(f"got optimiser {optimiser!r}; expected 'auto', 'grid' or 'bayes'")
+    if optimiser not in ("auto", "grid", "bayes", "gradient"):
+        raise UsageError(f"got optimiser {optimiser!r}; expected 'auto', 'grid', 'bayes' or 'gradient'")
     question = {
         "method": method, "inner": inner, "target": target, "estimator": estimator, "outcomes": outcomes, "tolerance": tolerance,
     }  # fmt: skip
@@ -100,10 +103,13 @@ def choose(
 
     searched = space is not None and (optimiser == "bayes" or (optimiser == "auto" and len(space.continuous) > 2))
     if searched and batch == 1:
-        from quincunx.design.search import search_space
-
-        curve = search_space(lambda i: finder(i), space, utility, events, constraint=constraint, key=k_search)  # type: ignore[arg-type]
+        curve = search_space(finder(0), space, utility, events, constraint=constraint, key=k_search)
     else:
+        if space is not None and optimiser == "gradient":
+            climbed = ascend(
+                simulator, space, belief=held, events=_one_count(events), estimator=estimator, key=k_search
+            )
+            designs = {name: values[:8] for name, values in climbed[0].items()}
         given = _candidates(designs, constraint)
         counts = event_counts(events, given)
         size = max(counts)
@@ -158,6 +164,12 @@ def shuffled(belief: Belief, key: PRNGKeyArray) -> Belief:
     """The same draws in another order, so that other ones are taken for outer and for inner draws."""
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(belief))
     return Belief(belief.prior, belief.draws[order], belief.from_prior)
+
+
+def _one_count(events: Events) -> int:
+    if callable(events):
+        raise UsageError("got events that depend on the design; expected a number to climb with; use optimiser='bayes'")
+    return events
 
 
 def _candidates(designs: Space | Mapping[str, Any], constraint: Any) -> list[dict[str, float]]:

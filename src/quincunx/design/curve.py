@@ -44,7 +44,10 @@ class Eigs:
             for name in _NUMBERS
         }
         return cls(
-            **numbers, estimator=eigs[0].estimator, n_outer=eigs[0].n_outer, warnings=tuple(e.warnings for e in eigs)
+            **numbers,
+            estimator=" / ".join(dict.fromkeys(one.estimator for one in eigs)),
+            n_outer=eigs[0].n_outer,
+            warnings=tuple(e.warnings for e in eigs),
         )
 
     def __len__(self) -> int:

@@ -17,7 +17,8 @@ OPEN = 0.25
 class Found:
     """Contributions (N,) whose means are the lower and the upper bound, or the value where there are no bounds; NaN in rows that failed.
 
-    `pool` is how many inner draws all rows share between them: N rows of M shared draws count as independent up to a factor 1 + N / M in the variance.
+    `pool` is how many inner draws all rows share between them: N rows that share M draws count as independent up to a
+    factor 1 + N / M in the variance; `extra` is added to it.
     """
 
     estimator: str
@@ -27,6 +28,7 @@ class Found:
     n_inner: int = 0
     ess: float | None = None
     pool: int | None = None
+    extra: float = 0.0
     exact: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -39,9 +41,9 @@ class Found:
         """The contributions to the value: the middle of a closed bracket, whose O(1/L) biases cancel, or the lower end of an open one."""
         if self.value is not None:
             return self.value
-        if self.upper is None or (open_bracket and self.lower is not None):
-            return self.lower
-        return self.upper if self.lower is None else 0.5 * (self.lower + self.upper)
+        if self.lower is None:
+            raise AssertionError("an estimator without a value has a lower bound")
+        return self.lower if self.upper is None or open_bracket else 0.5 * (self.lower + self.upper)
 
     def eig(self, *, open_bracket: bool | None = None) -> EIG:
         """The estimate with its errors."""
@@ -66,7 +68,9 @@ class Found:
 
     def _mean(self, rows: np.ndarray) -> tuple[float, float]:
         value, se = mean_and_se(rows)
-        return value, 0.0 if self.exact else se * float(np.sqrt(1.0 + (len(rows) / self.pool if self.pool else 0.0)))
+        if self.exact:
+            return value, 0.0
+        return value, float(np.sqrt(se**2 * (1.0 + (len(rows) / self.pool if self.pool else 0.0)) + self.extra))
 
 
 def mean_and_se(rows: Float[np.ndarray, " n"]) -> tuple[float, float]:

@@ -5,16 +5,20 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray
 
 from quincunx.design.belief import Belief
+from quincunx.design.contrastive import contrastive, nwj
 from quincunx.design.curve import Curve, Eigs
 from quincunx.design.density import columns_of, density_of, has_density
 from quincunx.design.enumerated import enumerated
 from quincunx.design.estimate import EIG
 from quincunx.design.experiment import Events, Question, Slots, event_counts
+from quincunx.design.fisher import fisher
 from quincunx.design.found import OPEN, Found, settled
-from quincunx.design.nested import nested
+from quincunx.design.nested import GROWTH, nested
+from quincunx.design.posterior_bound import posterior_bound
+from quincunx.design.proposal import proposal
 from quincunx.design.space import design_rows
 from quincunx.errors import NoDensity, UsageError
 from quincunx.infer import DirectEstimator, PotentialEstimator
@@ -24,9 +28,6 @@ from quincunx.values import as_key
 __all__ = ["METHODS", "eig", "eig_curve", "estimator_of"]
 
 METHODS = ("auto", "nested", "enumerated", "proposal", "posterior", "contrastive", "nwj", "fisher")
-GROWTH = 16
-"""By what factor the inner draws may grow until a bracket closes."""
-
 Target = Sequence[str] | str | None
 Finder = Callable[[Slots], Found]
 
@@ -51,9 +52,9 @@ def eig(
     Args:
         belief: a `Belief`, a prior or a posterior; the simulator's prior unless given. design: settings by name, or several designs that
         are run together, as a dict of arrays.
-        method: "nested" (both bounds from the density), "enumerated" (exact, for finitely many `outcomes`), "proposal" (both bounds for narrow posteriors), "posterior"
-        (lower, from an NPE-like estimator), "contrastive" and "nwj" (lower, from any learned likelihood or ratio), "fisher" (no bound: for screening),
-        or "auto": the best of those that what is there allows.
+        method: "nested" (both bounds from the density), "enumerated" (exact, for finitely many `outcomes`), "proposal" (both bounds for narrow
+        posteriors), "posterior" (lower, from an NPE-like estimator), "contrastive" and "nwj" (lower, from any learned likelihood or ratio), "fisher" (no
+        bound: for screening), or "auto": the best of those that what is there allows.
         events: how many independent events are observed at the design, or a function of the design.
         n, inner: outer and inner draws; the inner ones grow up to sixteen times until the bracket is narrower than `tolerance`.
         target: names of the parameters whose information counts, the others being nuisance: I(psi; x).
@@ -118,7 +119,11 @@ def eig_curve(
 
 def curve_of(finder: Finder, rows: list[dict[str, float]], slots: list[Slots]) -> Curve:
     """The curve of what a finder finds in each of several slots; `rows` are the designs that they are named by."""
-    found = [finder(one) for one in slots]
+    return curve_from(rows, [finder(one) for one in slots])
+
+
+def curve_from(rows: list[dict[str, float]], found: list[Found]) -> Curve:
+    """The curve of what was found at each of several designs, on the same draws."""
     is_open = settled(found)
     eigs = [one.eig(open_bracket=is_open) for one in found]
     arrays = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
@@ -145,7 +150,7 @@ def estimator_of(
         raise UsageError(
             f"got n={n} outer and inner={inner} inner draws; expected at least 2 and 1; choose larger numbers"
         )
-    k_belief, k_noise, k_more = jax.random.split(as_key(key), 3)
+    k_belief, k_noise = jax.random.split(as_key(key))
     if outcomes is None:
         outcomes = getattr(simulator.tractable, "outcomes", None)
     chosen = _method(simulator, method, estimator, outcomes, target)
@@ -156,14 +161,29 @@ def estimator_of(
         raise UsageError(
             f"got a belief about {list(held.prior.names)}; expected one about {list(simulator.prior.names)}"
         )
-    outer = min(n, max(2, len(held) // 2))
+    outer = n if len(held) >= most else min(n, max(2, len(held) // 2))
     if len(held) < 4:
         raise UsageError(f"got a belief of {len(held)} draws; expected at least 4; draw more")
     density = None
     if chosen in ("nested", "enumerated", "proposal", "contrastive", "nwj", "fisher"):
         density = density_of(simulator, None if isinstance(estimator, DirectEstimator) else estimator)
     question = Question(simulator, held, density, held.draws[:outer], held.draws[outer:], k_noise)
-    return _finder(question, chosen, inner, names, estimator, outcomes, tolerance, k_more)
+    finder = _finder(question, chosen, inner, names, estimator, outcomes, tolerance)
+    if (
+        method != "auto"
+        or chosen != "nested"
+        or names is not None
+        or not held.from_prior
+        or held.prior.region is not None
+    ):
+        return finder
+    narrow = _finder(question, "proposal", min(inner, 512), None, None, None, tolerance)
+
+    def rescued(slots: Slots) -> Found:
+        found = finder(slots)
+        return found if found.gap <= OPEN else min(found, narrow(slots), key=lambda one: one.gap)
+
+    return rescued
 
 
 def _method(simulator: Simulator, method: str, estimator: Any, outcomes: Any, target: Target) -> str:
@@ -189,29 +209,45 @@ def _finder(
     estimator: Any,
     outcomes: Any,
     tolerance: float,
-    key: Any,
 ) -> Finder:
-    prior = question.belief.prior
-    held = None
-    if names is not None:
-        columns = columns_of(prior, names)
-        held = np.isin(np.arange(prior.dim), columns).astype(np.float64)
-        if method == "nested" and not question.belief.from_prior:
-            raise NoDensity(
-                "got a target with a belief that is not the prior; expected independent parameters, to draw the nuisance given the target; fit NRE or "
-                "NPE on the target alone and pass estimator="
-            )
-    if method == "nested":
-        if question.density is not None and question.density.learned:
-            return lambda slots: _plug_in(nested(question, slots, inner=inner, tolerance=tolerance, held=held))
-        return lambda slots: nested(question, slots, inner=inner, tolerance=tolerance, held=held)
+    held = None if names is None else _held(question, method, names, estimator)
     if method == "enumerated":
         if outcomes is None:
             raise UsageError(
                 "got method 'enumerated' without outcomes; expected all outcomes of one event; pass outcomes=array"
             )
         return lambda slots: enumerated(question, slots, outcomes)
-    raise UsageError(f"got method {method!r}")
+    if method == "nested" and question.density is not None and question.density.learned:
+        return lambda slots: _plug_in(nested(question, slots, inner=inner, tolerance=tolerance, held=held))
+    finders: dict[str, Finder] = {
+        "nested": lambda slots: nested(question, slots, inner=inner, tolerance=tolerance, held=held),
+        "proposal": lambda slots: proposal(question, slots, inner=inner, estimator=estimator),
+        "posterior": lambda slots: posterior_bound(question, slots, estimator),
+        "contrastive": lambda slots: contrastive(question, slots, inner=inner),
+        "nwj": lambda slots: nwj(question, slots, inner=inner),
+        "fisher": lambda slots: fisher(question, slots),
+    }
+    return finders[method]
+
+
+def _held(question: Question, method: str, names: tuple[str, ...], estimator: Any) -> Float[np.ndarray, " d"] | None:
+    """Which columns are the target's, for the method that needs to know; others have it from their estimator."""
+    prior = question.belief.prior
+    columns = columns_of(prior, names)
+    if method == "nested":
+        if not question.belief.from_prior:
+            raise NoDensity(
+                "got a target with a belief that is not the prior; expected independent parameters, to draw the nuisance given the target; fit "
+                "NRE or NPE on the target alone and pass estimator="
+            )
+        return np.isin(np.arange(prior.dim), columns).astype(np.float64)
+    known = getattr(getattr(estimator, "prior", None), "names", None)
+    if method not in ("posterior", "contrastive", "nwj") or known is None or set(known) != set(names):
+        raise UsageError(
+            f"got target {list(names)} with method {method!r} and an estimator of {list(known or [])}; expected method 'nested', or an estimator "
+            "that was fitted to the target alone, with method 'posterior' or 'contrastive'"
+        )
+    return None
 
 
 def _plug_in(found: Found) -> Found:

@@ -1,5 +1,6 @@
 """Expected information by nested Monte Carlo: a lower and an upper bound from one matrix of likelihoods."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,10 @@ from quincunx.design.experiment import Question, Slots
 from quincunx.design.found import Found
 from quincunx.model.precision import double_scope
 
-__all__ = ["Sums", "nested"]
+__all__ = ["GROWTH", "Sums", "nested", "row_sums"]
+
+GROWTH = 16
+"""By what factor the inner draws may grow until a bracket closes."""
 
 BLOCK = 1 << 19
 """How many densities of single events are held in memory together."""
@@ -74,38 +78,26 @@ def nested(
 
     The lower one cannot exceed log(L + 1). The biases are opposite at order 1/L, so the middle of a bracket that has closed has neither. L doubles,
     from `inner`, until the bracket is narrower than `tolerance` and its standard error, or the inner draws are used up; nothing is compiled again.
-    Given x_i and the L + 1 parameters without their order, the one that x_i came from is each with probability w_k = e^{l_ik} / sum e^{l_ik}: under an exact density l_i is
-    therefore replaced by sum_k w_k l_ik, which leaves both expectations as they are and takes most of the variance where little is learned.
+    Given x_i and the L + 1 parameters without their order, the one that x_i came from is each with probability
+    w_k = e^{l_ik} / sum e^{l_ik}: under an exact density l_i is therefore replaced by sum_k w_k l_ik, which leaves both
+    expectations as they are and takes most of the variance where little is learned.
     With `held` (1 for columns of psi, a subset of independent parameters) it is I(psi; x): l_i becomes log p(x_i | psi_i), the log of a mean over fresh
     draws of the others, without the row's own in the lower bound and with it in the upper.
     """
-    x, ok = question.outcomes(slots)
-    x = jax.tree.map(lambda a: a.astype(np.float64), x)
-    density, theta, pool = question.density, question.outer, question.inner
-    nothing = np.zeros(theta.shape[1])
-    size = min(inner, len(pool))
-    count = len(pool) // size
-    # every row begins elsewhere in the pool of inner draws, so that rows share few of them and are nearly independent
-    starts = (np.arange(len(theta)) * len(pool)) // len(theta)
-    rolled = np.concatenate([pool, pool[:size]])
-
-    def over(chunk: int, fixed: np.ndarray) -> Sums:
-        begin = ((starts + chunk * size) % len(pool)).astype(np.int32)
-        with double_scope():
-            parts = _sums(density, theta, x, slots.settings, slots.mask, rolled, begin, fixed, size)
-        return Sums(*map(np.asarray, parts), size)
-
+    over, ok, most = _summer(question, slots, inner)
+    nothing = np.zeros(question.outer.shape[1])
+    learned = question.density is not None and question.density.learned
     everything = over(0, nothing)
     others = None if held is None else over(0, held)
     done = 1
     while True:
-        lower, upper = _bounds(everything, others, density.learned)
+        lower, upper = _bounds(everything, others, learned)
         lower, upper = np.where(ok, lower, np.nan), np.where(ok, upper, np.nan)
         ok = ok & ~np.isnan(lower)
         rows = (upper - lower)[ok]
         noise = float(np.std(lower[ok]) / np.sqrt(max(1, ok.sum())))
         closed = np.mean(rows) <= max(tolerance, 0.5 * noise)
-        if closed or 2 * done > count:
+        if closed or 2 * done > min(most, GROWTH):
             break
         for chunk in range(done, 2 * done):
             everything = everything + over(chunk, nothing)
@@ -118,8 +110,39 @@ def nested(
             f"the lower bound is near its ceiling log({everything.count + 1}) = {ceiling:.3g} nats: the information may be much larger",
         )
     return Found(
-        "nested", lower, upper, n_inner=everything.count, ess=everything.ess(ok), pool=len(pool), warnings=said
+        "nested",
+        lower,
+        upper,
+        n_inner=everything.count,
+        ess=everything.ess(ok),
+        pool=len(question.inner),
+        warnings=said,
     )
+
+
+def row_sums(question: Question, slots: Slots, *, inner: int, chunks: int) -> tuple[list[Sums], np.ndarray]:
+    """The sums of several sets of inner draws that have no draw in common, and which rows are good."""
+    over, ok, most = _summer(question, slots, min(inner, len(question.inner) // chunks))
+    return [over(chunk, np.zeros(question.outer.shape[1])) for chunk in range(min(chunks, most))], ok
+
+
+def _summer(question: Question, slots: Slots, inner: int) -> tuple[Callable[[int, np.ndarray], Sums], np.ndarray, int]:
+    """Sums over a chunk of inner draws by its number, which rows are good, and how many chunks there are."""
+    x, ok = question.outcomes(slots)
+    x = jax.tree.map(lambda a: a.astype(np.float64), x)
+    density, theta, pool = question.density, question.outer, question.inner
+    size = min(inner, len(pool))
+    # every row begins elsewhere in the pool of inner draws, so that rows share few of them and are nearly independent
+    starts = (np.arange(len(theta)) * len(pool)) // len(theta)
+    rolled = np.concatenate([pool, pool[:size]])
+
+    def over(chunk: int, fixed: np.ndarray) -> Sums:
+        begin = ((starts + chunk * size) % len(pool)).astype(np.int32)
+        with double_scope():
+            parts = _sums(density, theta, x, slots.settings, slots.mask, rolled, begin, fixed, size)
+        return Sums(*map(np.asarray, parts), size)
+
+    return over, ok, len(pool) // size
 
 
 def _bounds(everything: Sums, others: Sums | None, learned: bool) -> tuple[np.ndarray, np.ndarray]:
