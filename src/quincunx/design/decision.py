@@ -21,6 +21,9 @@ from quincunx.model import Simulator
 from quincunx.model.precision import double_scope
 from quincunx.values import as_key
 
+GROUPS = 16
+"""Outcomes fall into so many groups, each of which weighs inner draws of its own."""
+
 __all__ = [
     "Expected",
     "Loss",
@@ -62,8 +65,8 @@ class Loss:
 class Expected:
     """An expected posterior loss E_x min_a E[L(theta, a) | x], with what is expected without the experiment.
 
-    `lower` is what would be lost if the weighted draws were the whole belief, `upper` what the rule that they suggest does
-    lose; `gain` is what the experiment is worth, in the units of the loss.
+    `lower` and `upper` bound the value in expectation: the best that could be done by knowing the weighted draws, and what
+    the rule that they suggest does lose; `gain` is what the experiment is worth, in the units of the loss.
     """
 
     value: float
@@ -122,8 +125,8 @@ def expected_loss(
 ) -> Expected:
     """E_x min_a E[L(theta, a) | x], by weighting draws of the belief with the likelihood of each simulated outcome.
 
-    Settings: `belief`, `events`, `n` outer and `inner` draws, `estimator` (as for `eig`) and `key`. With the draw that an outcome came from among those weighted the
-    minimum is too low on average; the action that the other draws suggest costs too much. The value lies between.
+    Settings: `belief`, `events`, `n` outer and `inner` draws, `estimator` (as for `eig`) and `key`. The value is the middle of two
+    bounds that close as the inner draws grow: `expected_loss(...).lower` and `.upper`.
 
     Raises:
         NoDensity: without a likelihood, exact or learned.
@@ -163,18 +166,9 @@ def expected_variance(
     asked = _Asked.of(simulator, design, **settings)
     columns = list(columns_of(simulator.prior, list(of) if of is not None else simulator.prior.names))
     w = np.ones(len(columns)) if weights is None else np.asarray(weights, np.float64)
-    theta, centre = asked.pool[:, columns], asked.pool[:, columns].mean(axis=0)
-    away = theta - centre
-    means, square_of_weights, _, ess = asked.means(np.concatenate([away, away**2], axis=1))
-    first, second = means[:, : len(columns)], means[:, len(columns) :]
-    # weighted variances are too small by the share that the draws' own mean takes
-    rows = ((second - first**2) @ w) / np.maximum(1.0 - square_of_weights, 1e-12)
-    missed = ((asked.question.outer[:, columns] - centre - first) ** 2) @ w
-    value, se = asked.mean_and_se(rows)
-    lower = float(np.nanmean((second - first**2) @ w))
-    return Expected(
-        value, se, lower, float(np.nanmean(missed)), float(away.var(axis=0, ddof=1) @ w), ess, len(rows), len(theta)
-    )
+    scaled = np.sqrt(w)
+    inner, outer = asked.pool[:, columns] * scaled, asked.question.outer[:, columns] * scaled
+    return asked.expected(inner, outer, float(inner.var(axis=0, ddof=1).sum()), squares=True)
 
 
 def expected_max_probability(
@@ -220,14 +214,15 @@ class _Asked:
         belief: Any = None,
         events: Events = 1,
         n: int = 1024,
-        inner: int = 2048,
+        inner: int = 1024,
         estimator: Any = None,
         key: PRNGKeyArray | int,
     ) -> "_Asked":
         together = design_rows(dict(design)) if design else [{}]
         k_belief, k_noise = jax.random.split(as_key(key))
-        held = Belief.of(simulator.prior if belief is None else belief, n + inner, k_belief, prior=simulator.prior)
-        outer = n if len(held) >= n + inner else len(held) // 2
+        most = n + GROUPS * inner
+        held = Belief.of(simulator.prior if belief is None else belief, most, k_belief, prior=simulator.prior)
+        outer = n if len(held) >= most else len(held) // 2
         question = Question(
             simulator, held, density_of(simulator, estimator), held.draws[:outer], held.draws[outer:], k_noise
         )
@@ -235,31 +230,37 @@ class _Asked:
         x, ok = question.outcomes(slots)
         return cls(question, slots, question.inner, jax.tree.map(lambda a: a.astype(np.float64), x), ok)
 
-    def means(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """sum_j w_ij g_j (N, k), sum_j w_ij^2 (N,), the share w_i that the row's own draw would have beside them (N,), and the ESS."""
-        slots, q = self.slots, self.question
-        with double_scope():
-            parts = _weighted_means(q.density, q.outer, self.x, slots.settings, slots.mask, self.pool, table)
-        means, squares, own = map(np.asarray, parts)
-        means = np.where(self.ok[:, None], means, np.nan)
-        return means, squares, own, float(np.nanmean(np.where(self.ok, 1.0 / squares, np.nan)))
+    def expected(self, inner: np.ndarray, outer: np.ndarray, without: float, *, squares: bool) -> Expected:
+        """From the losses of actions (or, with `squares`, the numbers to be estimated) at the inner and at the outer draws.
 
-    def mean_and_se(self, rows: np.ndarray) -> tuple[float, float]:
-        """A mean over rows that share all of their inner draws."""
-        value, se = mean_and_se(rows)
-        return value, se * float(np.sqrt(1.0 + len(rows) / len(self.pool)))
+        Given x_i and the draws without their order, the one that x_i came from is each with probability w_k. The best that can be done
+        knowing the set is the lower bound; the upper is what the action that all draws but k suggest loses at k, averaged over k.
+        """
+        slots, q = self.slots, self.question
+        size = len(self.pool) // GROUPS
+        starts = (np.arange(len(q.outer)) % GROUPS * size).astype(np.int32)
+        with double_scope():
+            parts = _bounds(
+                q.density,
+                (q.outer, self.x, starts, outer),
+                slots.settings,
+                slots.mask,
+                (self.pool, inner),
+                size,
+                squares,
+            )
+        lower, upper, ess = (np.where(self.ok, np.asarray(part), np.nan) for part in parts)
+        middle = 0.5 * (lower + upper)
+        # groups have no inner draw in common: their scatter is the error of the mean
+        group = np.arange(len(middle)) % GROUPS
+        means = np.array([np.nanmean(middle[group == g]) for g in range(GROUPS)])
+        se = float(means.std(ddof=1) / np.sqrt(GROUPS))
+        low, high = float(np.nanmean(lower)), float(np.nanmean(upper))
+        return Expected(float(np.nanmean(middle)), se, low, high, without, float(np.nanmean(ess)), len(middle), size)
 
 
 def _expected(asked: _Asked, table: np.ndarray, outer: np.ndarray) -> Expected:
-    means, _, own, ess = asked.means(table)
-    best = np.argmin(np.where(np.isnan(means), np.inf, means), axis=1)
-    with_own = means + own[:, None] * (outer - means)
-    lower = with_own.min(axis=1)
-    at_best = np.take_along_axis(with_own, best[:, None], axis=1)[:, 0]
-    upper = np.where(np.isnan(lower), np.nan, np.take_along_axis(outer, best[:, None], axis=1)[:, 0])
-    value, se = asked.mean_and_se(0.5 * (lower + at_best))
-    without = float(table.mean(axis=0).min())
-    return Expected(value, se, float(np.nanmean(lower)), float(np.nanmean(upper)), without, ess, len(lower), len(table))
+    return asked.expected(table, outer, float(table.mean(axis=0).min()), squares=False)
 
 
 def _losses(
@@ -283,16 +284,23 @@ def _losses(
 
 
 @eqx.filter_jit
-def _weighted_means(
-    density: Any, theta: Any, x: Any, settings: Any, mask: Any, pool: Any, table: Any
+def _bounds(
+    density: Any, rows: Any, settings: Any, mask: Any, whole: Any, size: int, squares: bool
 ) -> tuple[Array, Array, Array]:
-    pool, table, settings = jnp.asarray(pool), jnp.asarray(table), jax.tree.map(jnp.asarray, settings)
+    whole, settings = jax.tree.map(jnp.asarray, whole), jax.tree.map(jnp.asarray, settings)
 
-    def one(row: tuple[Array, Any]) -> tuple[Array, Array, Array]:
-        own = log_each(density, row[0], row[1], settings)
-        r = jax.vmap(lambda point: above(log_each(density, point, row[1], settings), own, jnp.asarray(mask)))(pool)
-        w = jax.nn.softmax(r)
-        return w @ table, jnp.sum(w**2), jax.nn.sigmoid(-jax.scipy.special.logsumexp(r))
+    def one(row: tuple[Array, Any, Array, Array]) -> tuple[Array, Array, Array]:
+        theta, x, start, own_losses = row
+        inner, losses = (jax.lax.dynamic_slice_in_dim(part, start, size) for part in whole)
+        own = log_each(density, theta, x, settings)
+        r = jax.vmap(lambda point: above(log_each(density, point, x, settings), own, jnp.asarray(mask)))(inner)
+        w = jax.nn.softmax(jnp.concatenate([jnp.zeros(1), r]))
+        g = jnp.concatenate([own_losses[None], losses])
+        mean = w @ g
+        if squares:
+            away = jnp.sum((g - mean) ** 2, axis=1)
+            return w @ away, w @ (away / jnp.maximum(1.0 - w, 1e-12) ** 2), 1.0 / jnp.sum(w**2)
+        best = jnp.argmin(mean - w[:, None] * g, axis=1)
+        return jnp.min(mean), w @ jnp.take_along_axis(g, best[:, None], axis=1)[:, 0], 1.0 / jnp.sum(w**2)
 
-    rows = (jnp.asarray(theta), jax.tree.map(jnp.asarray, x))
-    return jax.lax.map(one, rows, batch_size=64)
+    return jax.lax.map(one, jax.tree.map(jnp.asarray, rows), batch_size=64)

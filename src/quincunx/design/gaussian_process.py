@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.optimize import minimize
 
-from quincunx.infer.sets import padded_size
 from quincunx.model.precision import double_scope
 
 __all__ = ["GaussianProcess", "fit_process"]
 
-RESTARTS = 4
+RESTARTS = 3
+SIZE, BLOCK = 32, 128
+"""Points are padded to a power of two from SIZE on, and predictions made BLOCK at a time, so that little is compiled."""
 LOWEST, HIGHEST = 1e-6, 1.0
 """Bounds of the jitter, a variance in units of that of the outcomes."""
 
@@ -24,7 +25,7 @@ LOWEST, HIGHEST = 1e-6, 1.0
 class GaussianProcess:
     """f ~ GP(c, s^2 Matern-5/2 with a length for each axis), conditioned on n values with a noise variance each; outcomes are standardised inside.
 
-    Points are padded to few lengths, so that little is compiled as they come in. `log_parameters` are the logs of the lengths, s and the jitter, and c.
+    `log_parameters` are the logs of the lengths, s and the jitter, and c.
     """
 
     points: Float[np.ndarray, "m k"]
@@ -37,9 +38,14 @@ class GaussianProcess:
 
     def predict(self, u: Float[np.ndarray, "q k"]) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
         """Mean and standard deviation of f at points of the unit cube."""
+        u = np.asarray(u, np.float64)
+        rows = np.minimum(np.arange(-(-len(u) // BLOCK) * BLOCK), len(u) - 1)
         with double_scope():
-            mean, sd = _predict(self.log_parameters, *self._data, np.asarray(u, np.float64))
-        return self.centre + self.scale * np.asarray(mean), self.scale * np.asarray(sd)
+            parts = [
+                _predict(self.log_parameters, *self._data, u[rows[i : i + BLOCK]]) for i in range(0, len(rows), BLOCK)
+            ]
+        mean, sd = (np.concatenate([np.asarray(part[j]) for part in parts])[: len(u)] for j in (0, 1))
+        return self.centre + self.scale * mean, self.scale * sd
 
     @property
     def lengths(self) -> Float[np.ndarray, " k"]:
@@ -59,7 +65,7 @@ class GaussianProcess:
 def fit_process(
     points: Float[np.ndarray, "n k"], values: Float[np.ndarray, " n"], noise: Float[np.ndarray, " n"], *, seed: int = 0
 ) -> GaussianProcess:
-    """The process whose lengths, scale, jitter and mean are most probable a posteriori, by L-BFGS from four starts.
+    """The process whose lengths, scale, jitter and mean are most probable a posteriori, by L-BFGS from three starts.
 
     Priors: log length ~ N(log sqrt 2 + 0.5 log k, sqrt 3) for k axes, log s ~ N(0, 0.5), log jitter ~ N(log 1e-3, 3) within [1e-6, 1], c ~ N(0, 1). `noise` are
     variances.
@@ -72,8 +78,7 @@ def fit_process(
     """
     n, k = points.shape
     centre, scale = float(np.mean(values)), float(np.std(values)) or 1.0
-    size = padded_size(max(n, 8))
-    pad = size - n
+    pad = max(SIZE, 1 << (n - 1).bit_length()) - n
     data = (
         np.pad(np.asarray(points, np.float64), ((0, pad), (0, 0))),
         np.pad((values - centre) / scale, (0, pad)),
@@ -89,7 +94,7 @@ def fit_process(
         for start in range(RESTARTS):
             x0 = np.clip(middle + (rng.normal(size=len(middle)) if start else 0.0), low, high)
             found = minimize(
-                partial(_objective, data), x0, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100}
+                partial(_objective, data), x0, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}
             )
             if best is None or found.fun < best.fun:
                 best = found

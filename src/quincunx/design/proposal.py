@@ -141,7 +141,7 @@ def _laplace(joint: Any, pool: Float[Array, "s k"]) -> tuple[Float[Array, " k"],
         # a direction in which nothing is known is as wide as the prior
         return jnp.maximum(jnp.abs(values), 0.5 / jnp.max(spread)), vectors
 
-    def step(_: int, u: Array) -> Array:
+    def step(_: Any, u: Array) -> Array:
         values, vectors = factored(u)
         g = jnp.nan_to_num(gradient(u))
         move = vectors @ ((vectors.T @ g) / values)
