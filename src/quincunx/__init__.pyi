@@ -1,4 +1,5 @@
 from . import check as check
+from . import design as design
 from . import errors as errors
 from . import gallery as gallery
 from . import infer as infer
@@ -8,6 +9,8 @@ from . import model as model
 from . import plot as plot
 from . import run as run
 from ._version import __version__ as __version__
+from .design import choose as choose
+from .design import eig as eig
 from .infer import ALICE as ALICE
 from .infer import ALICES as ALICES
 from .infer import CARL as CARL

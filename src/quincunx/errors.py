@@ -18,6 +18,7 @@ __all__ = [
     "ConstantColumnWarning",
     "CorruptFile",
     "DataFileError",
+    "DesignOutsideSpace",
     "DirectDependence",
     "DiskFull",
     "DuplicateSite",
@@ -25,6 +26,7 @@ __all__ = [
     "ExecutorBroken",
     "FailureWarning",
     "FewSimulationsWarning",
+    "ImproperBelief",
     "Interrupted",
     "InvalidSimulations",
     "LeaseLost",
@@ -35,6 +37,7 @@ __all__ = [
     "MovingSupport",
     "NameMismatch",
     "NetworkFolder",
+    "NoDensity",
     "NoGold",
     "NoTruth",
     "NonFiniteGold",
@@ -311,6 +314,18 @@ class MovingSupport(QuincunxError):
 
 class NoGold(QuincunxError):
     """Gold asked of a simulator that tells nothing of its inside, or simulations that carry none."""
+
+
+class DesignOutsideSpace(QuincunxError):
+    """Settings of an experiment that are not in the space of those it can be run at."""
+
+
+class ImproperBelief(QuincunxError):
+    """A belief that is no probability distribution, of which an experiment could teach infinitely much."""
+
+
+class NoDensity(QuincunxError):
+    """A density that is needed, of outcomes or of parameters, and that nobody has written down or learned."""
 
 
 class NonFiniteGold(QuincunxError):

@@ -33,9 +33,12 @@ _HOMES = {
     "commands": "quincunx.model.command.runs",
     "conditional_posterior": "quincunx.infer.conditional",
     "confidence_set": "quincunx.infer.confidence",
+    "design_choice": "quincunx.design.choice",
     "direct_estimator": "quincunx.infer.direct",
     "direct_posterior": "quincunx.infer.direct",
     "draws": "quincunx.infer.samplers.draws",
+    "eig": "quincunx.design.estimate",
+    "eig_curve": "quincunx.design.curve",
     "familiarity": "quincunx.infer.misspecification",
     "failures": "quincunx.infer.failing",
     "fit-state": "quincunx.learn.fit",
@@ -61,7 +64,7 @@ _HOMES = {
     "surrogate": "quincunx.learn.surrogate",
     "trace": "quincunx.model.program.trace",
 }
-_ROOMS = ("quincunx.model", "quincunx.run", "quincunx.learn", "quincunx.infer", "quincunx.check", "quincunx.lab")
+_ROOMS = ("quincunx.model", "quincunx.run", "quincunx.learn", "quincunx.infer", "quincunx.check", "quincunx.design", "quincunx.lab")
 
 _registry: dict[str, Any] = {}
 

@@ -28,6 +28,8 @@ CALLS = {
     ),
     "corner": lambda **o: plot.corner(DRAWS, ["a", "b"], **o),
     "coverage": lambda **o: plot.coverage(LEVELS, {"joint": LEVELS}, 100, **o),
+    "design_curve": lambda **o: plot.design_curve(GRID, 9 - GRID**2, "a", se=0 * GRID + 0.1, chosen=0.0, **o),
+    "design_map": lambda **o: plot.design_map(DRAWS, DRAWS[:, 0], ["a", "b"], chosen=[0.0, 0.0], **o),
     "failures": lambda **o: plot.failures(DRAWS, DRAWS[:, 0] > 1, ["a", "b"], **o),
     "information_ellipses": lambda **o: plot.information_ellipses({"full": RING}, ["a", "b"], **o),
     "learning_curves": lambda **o: plot.learning_curves({"a": [1e3, 1e4]}, {"a": [[0.1], [0.01]]}, **o),

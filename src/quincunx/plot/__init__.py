@@ -3,6 +3,7 @@
 from quincunx.plot.confidence import confidence_curve, confidence_regions
 from quincunx.plot.corner import corner
 from quincunx.plot.coverage import coverage
+from quincunx.plot.design import design_curve, design_map
 from quincunx.plot.failures import failures
 from quincunx.plot.information import information_ellipses
 from quincunx.plot.learning import learning_curves
@@ -20,6 +21,8 @@ __all__ = [
     "confidence_regions",
     "corner",
     "coverage",
+    "design_curve",
+    "design_map",
     "failures",
     "information_ellipses",
     "inline_svg",

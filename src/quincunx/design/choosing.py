@@ -1,0 +1,237 @@
+"""Choose what to measure next: compare designs, select one, and say what it is expected to teach."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from quincunx.design.batches import best_batch
+from quincunx.design.belief import Belief
+from quincunx.design.choice import Choice
+from quincunx.design.curve import Curve, costs_of
+from quincunx.design.experiment import Events, Slots, event_counts
+from quincunx.design.gradients import ascend
+from quincunx.design.information import Target, curve_of, estimator_of
+from quincunx.design.ranking import indistinguishable, ranked
+from quincunx.design.search import search_space
+from quincunx.design.space import Space, design_rows, stack_designs
+from quincunx.errors import DesignOutsideSpace, UsageError
+from quincunx.model import Simulator
+from quincunx.values import as_key
+
+__all__ = ["choose"]
+
+GRID = {1: 41, 2: 13}
+"""Points along an interval, by the number of intervals."""
+
+Cost = Callable[[dict[str, float]], float] | Sequence[float] | np.ndarray | None
+
+
+def choose(
+    simulator: Simulator,
+    designs: "Space | Mapping[str, Any]",
+    *,
+    belief: Any = None,
+    cost: Cost = None,
+    per_cost: bool = False,
+    weight: float | None = None,
+    constraint: Callable[[dict[str, float]], bool] | None = None,
+    method: str = "auto",
+    optimiser: str = "auto",
+    events: Events = 1,
+    batch: int = 1,
+    n: int = 1024,
+    inner: int = 512,
+    target: Target = None,
+    estimator: Any = None,
+    outcomes: Any = None,
+    tolerance: float = 0.02,
+    key: PRNGKeyArray | int,
+) -> Choice:
+    """The design of highest utility: EIG, or EIG / cost with `per_cost`, or EIG - weight * cost, in nats, at the number of events that it will be run with.
+
+    Args:
+        designs: a dict of arrays of one length, or a `Space`. Spaces of up to two intervals are searched on a grid, on common random numbers, with the
+        draws spent on the designs that may be the best ("grid"); larger ones by Bayesian optimisation ("bayes"), or, for smooth JAX simulators that ask
+        for it, by climbing from many starts ("gradient", see `ascend`).
+        cost: a function of a design, or a cost for each. constraint: a function of a design that must hold.
+        batch: how many designs to choose to be run together; jointly where there are few combinations, else one after another.
+
+    The information of the chosen design is estimated again with fresh draws. Where all designs are equal within their errors the cheapest is chosen.
+    Other arguments are those of `eig`.
+
+    Raises:
+        DesignOutsideSpace: if the constraint allows no design. UsageError: for costs that do not fit, and as `eig`.
+
+    >>> import numpy as np, types, jax.numpy as jnp, numpyro.distributions as dist, quincunx as qx
+    >>> def log_likelihood(theta, x, design):
+    ...     p = 1 / (1 + jnp.exp(-(theta["a"] - design["d"]) / 0.5))
+    ...     return jnp.log(jnp.where(x[0] > 0.5, p, 1 - p))
+    >>> truth = types.SimpleNamespace(log_likelihood=log_likelihood, outcomes=np.array([0.0, 1.0]))
+    >>> @qx.simulator(qx.Prior(a=dist.Normal(0.0, 1.0)), tractable=truth)
+    ... def answer(theta, *, key, design):
+    ...     return jax.random.bernoulli(key, 1 / (1 + jnp.exp(-(theta["a"] - design["d"]) / 0.5)))
+    >>> choose(answer, {"d": [-1.0, 0.0, 1.0]}, key=0).design
+    {'d': 0.0}
+    """
+    k_curve, k_fresh, k_search, k_belief = jax.random.split(as_key(key), 4)
+    if cost is None and (per_cost or weight is not None):
+        raise UsageError("got per_cost or weight without a cost; expected one; pass cost=function of a design")
+    if per_cost and weight is not None:
+        raise UsageError("got both per_cost and weight; expected one of them: EIG / cost, or EIG - weight * cost")
+    space = designs if isinstance(designs, Space) else None
+    if optimiser not in ("auto", "grid", "bayes", "gradient"):
+        raise UsageError(f"got optimiser {optimiser!r}; expected 'auto', 'grid', 'bayes' or 'gradient'")
+    question = {
+        "method": method, "inner": inner, "target": target, "estimator": estimator, "outcomes": outcomes, "tolerance": tolerance,
+    }  # fmt: skip
+    held = simulator.prior if belief is None else belief
+    if not isinstance(held, Belief):
+        # one set of draws serves all rounds, shuffled anew in each
+        held = Belief.of(held, 16 * inner + 8 * n, k_belief, prior=simulator.prior)
+
+    def finder(number: int, size: int = n, start: PRNGKeyArray = k_curve) -> Any:
+        own = jax.random.fold_in(start, number)
+        return estimator_of(simulator, belief=shuffled(held, own), n=size, key=own, **question)
+
+    def utility(curve: Curve) -> Curve:
+        if not per_cost and weight is None:
+            return curve
+        return curve.cost_adjusted(costs_of(cost, curve.rows), weight=weight)
+
+    searched = space is not None and (optimiser == "bayes" or (optimiser == "auto" and len(space.continuous) > 2))
+    if searched and batch == 1:
+        curve = search_space(finder(0), space, utility, events, constraint=constraint, key=k_search)
+    else:
+        if space is not None and optimiser == "gradient":
+            climbed = ascend(
+                simulator, space, belief=held, events=_one_count(events), estimator=estimator, key=k_search
+            )
+            designs = {name: values[:8] for name, values in climbed[0].items()}
+        given = _candidates(designs, constraint)
+        counts = event_counts(events, given)
+        size = max(counts)
+        if batch > 1:
+            return _chosen_batch(given, counts, batch, finder, k_fresh, cost, per_cost, weight)
+        numbers = {tuple(row.values()): count for row, count in zip(given, counts)}
+
+        def evaluate(some: Mapping[str, Any], number: int) -> Curve:
+            rows = design_rows(some)
+            return curve_of(finder(number), rows, [Slots.of([r], [numbers[tuple(r.values())]], size) for r in rows])
+
+        curve = ranked(evaluate, stack_designs(given), utility=utility)
+    judged = utility(curve)
+    costs = None if cost is None else costs_of(cost, curve.rows)
+    order = np.argsort(-judged.value, kind="stable")
+    best, reason = int(order[0]), ""
+    equal = len(curve) > 1 and bool(indistinguishable(judged).all())
+    if equal:
+        best = int(np.argmin(costs)) if costs is not None else best
+        reason = "All designs are equal within their errors" + (
+            "; the cheapest is chosen." if costs is not None else "; any will do."
+        )
+    rows = curve.rows
+    design = rows[best]
+    fresh = finder(0, 2 * n, k_fresh)(Slots.of([design], event_counts(events, [design]))).eig()
+    second = next((int(i) for i in order if int(i) != best), None)
+    criterion = (
+        "information per cost"
+        if per_cost
+        else f"information less {weight:g} x cost"
+        if weight is not None
+        else "information"
+    )
+    if not equal:
+        reason = _why(judged, best, second, criterion)
+    if fresh.value <= 2.0 * fresh.se:
+        reason += " It is not known to teach anything: its information is zero within two standard errors."
+    reason += _edge(space, design, rows)
+    return Choice(
+        design,
+        fresh,
+        None if second is None else rows[second],
+        curve,
+        None if costs is None else float(costs[best]),
+        criterion,
+        reason,
+        per_cost,
+    )
+
+
+def shuffled(belief: Belief, key: PRNGKeyArray) -> Belief:
+    """The same draws in another order, so that other ones are taken for outer and for inner draws."""
+    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(belief))
+    return Belief(belief.prior, belief.draws[order], belief.from_prior)
+
+
+def _one_count(events: Events) -> int:
+    if callable(events):
+        raise UsageError("got events that depend on the design; expected a number to climb with; use optimiser='bayes'")
+    return events
+
+
+def _candidates(designs: Space | Mapping[str, Any], constraint: Any) -> list[dict[str, float]]:
+    if isinstance(designs, Space):
+        rows = design_rows(designs.grid(GRID.get(len(designs.continuous), 5)))
+    else:
+        rows = design_rows(designs)
+    kept = rows if constraint is None else [row for row in rows if constraint(dict(row))]
+    if not kept:
+        raise DesignOutsideSpace(f"got a constraint that allows none of {len(rows)} designs; expected some; loosen it")
+    return kept
+
+
+def _why(judged: Curve, best: int, second: int | None, criterion: str) -> str:
+    if second is None:
+        return "It is the only design."
+    gap, error = judged.difference(best, second)
+    rest = int(indistinguishable(judged).sum()) - 1
+    tied = f"; {rest} other design{'s' if rest > 1 else ''} cannot be told from it" if rest else ""
+    return f"It has the highest {criterion}, {gap:.3g} +- {error:.2g} above the runner-up{tied}."
+
+
+def _edge(space: Space | None, design: dict[str, float], rows: list[dict[str, float]]) -> str:
+    if space is not None:
+        at = space.edges(design)
+    else:
+        spread = {name: sorted({row[name] for row in rows}) for name in design}
+        at = tuple(n for n, values in spread.items() if len(values) > 2 and design[n] in (values[0], values[-1]))
+    return f" It lies at the edge of the space in {', '.join(at)}: what is beyond may be better." if at else ""
+
+
+def _chosen_batch(
+    given: list[dict[str, float]],
+    counts: list[int],
+    batch: int,
+    finder: Any,
+    k_fresh: Any,
+    cost: Any,
+    per_cost: bool,
+    weight: float | None,
+) -> Choice:
+    """A batch by joint information; its cost is the sum of its designs' costs."""
+    costs = None if cost is None else costs_of(cost, given)
+    found = best_batch(finder(0), given, counts, batch, costs=costs, per_cost=per_cost, weight=weight)
+    picked = [given[i] for i in found.members]
+    fresh = finder(0, 2048, k_fresh)(Slots.of(picked, [counts[i] for i in found.members])).eig()
+    second = None if found.runner_up is None else stack_designs([given[i] for i in found.runner_up])
+    total = None if costs is None else float(sum(costs[i] for i in found.members))
+    criterion = (
+        "information per cost"
+        if per_cost
+        else "information"
+        if weight is None
+        else f"information less {weight:g} x cost"
+    )
+    return Choice(
+        {name: values.tolist() for name, values in stack_designs(picked).items()},
+        fresh,
+        None if second is None else {name: values.tolist() for name, values in second.items()},
+        found.curve,
+        total,
+        criterion,
+        found.reason,
+        per_cost,
+    )
