@@ -9,6 +9,7 @@ from . import model as model
 from . import plot as plot
 from . import run as run
 from ._version import __version__ as __version__
+from .design import Space as Space
 from .design import choose as choose
 from .design import eig as eig
 from .infer import ALICE as ALICE
@@ -29,6 +30,10 @@ from .infer import Posterior as Posterior
 from .infer import Ratio as Ratio
 from .infer import refine as refine
 from .infer import restrict as restrict
+from .lab.designer import Designer as Designer
+from .lab.loop import Loop as Loop
+from .lab.loop import mock as mock
+from .lab.loop import rehearse as rehearse
 from .lab.study import Study as Study
 from .model import Command as Command
 from .model import Container as Container

@@ -340,6 +340,26 @@ class OutsideReference(QuincunxError):
     """Parameters under which something can happen that the reference of a ratio says cannot."""
 
 
+class UnexplainedData(QuincunxError):
+    """Data that are impossible at every parameter of the prior."""
+
+
+class NotApproved(QuincunxError):
+    """Data while no experiment is awaited, without the settings at which they were measured."""
+
+
+class LoopStopped(QuincunxError):
+    """A loop that has stopped, or waits for somebody to look at a failed check."""
+
+
+class ExperimentFailed(QuincunxError):
+    """An experiment that raised an error, or was not done in time."""
+
+
+class AlreadyTold(QuincunxError):
+    """The same data told twice."""
+
+
 class TooManyAssignments(QuincunxError):
     """More combinations of latent values than can be added up one by one."""
 

@@ -64,7 +64,15 @@ _HOMES = {
     "surrogate": "quincunx.learn.surrogate",
     "trace": "quincunx.model.program.trace",
 }
-_ROOMS = ("quincunx.model", "quincunx.run", "quincunx.learn", "quincunx.infer", "quincunx.check", "quincunx.design", "quincunx.lab")
+_ROOMS = (
+    "quincunx.model",
+    "quincunx.run",
+    "quincunx.learn",
+    "quincunx.infer",
+    "quincunx.check",
+    "quincunx.design",
+    "quincunx.lab",
+)
 
 _registry: dict[str, Any] = {}
 

@@ -4,7 +4,7 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["book", "export", "report"],
+    submodules=["book", "export", "loop", "report"],
     submod_attrs={
         "book": [
             "Artefact",
@@ -28,6 +28,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "answer": ["answer", "answered"],
         "carry_out": ["CarriedOut", "carry_out"],
+        "designer": ["Designer"],
+        "loop": ["Experiment", "History", "Knowledge", "Loop", "Rehearsal", "mock", "rehearse"],
         "failure_budget": ["FAILURE_BUDGET", "keep_to_budget"],
         "study": ["Study"],
         "submission": ["Submission", "submission"],

@@ -8,6 +8,7 @@ import numpy as np
 
 from quincunx.errors import UsageError
 from quincunx.infer import Method, method_named
+from quincunx.lab.designer import Designer
 from quincunx.model.simulator import Simulator
 from quincunx.run.data import read_observation
 
@@ -18,7 +19,8 @@ __all__ = ["Study"]
 class Study:
     """What is to be found out: a simulator, the experiment to be explained, a method, a budget of simulations and a key.
 
-    `experiment` is an observation, the path of one (CSV, JSON or NPY), or a function without arguments that gives either and is called when
+    With a `designer` it is the study of a loop (see `Loop`), and `experiment` a function of a design that gives data, `mock(...)`, or None where a
+    person measures. Without one, `experiment` is an observation, the path of one (CSV, JSON or NPY), or a function without arguments that gives either and is called when
     the answer is wanted; None for a study that only simulates. `method` is a name or a method such as `NPE(members=3)`.
 
     Raises:
@@ -38,6 +40,7 @@ class Study:
     method: str | Method = "npe"
     budget: int = 10_000
     key: int = 0
+    designer: Designer | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.simulator, Simulator):
@@ -52,6 +55,10 @@ class Study:
                 raise UsageError(
                     f"got {name}={value!r}; expected a whole number{f', at least {least}' if least else ''}; choose one"
                 )
+        if self.designer is not None and not isinstance(self.designer, Designer):
+            raise UsageError(
+                f"got {type(self.designer).__name__} as a study's designer; expected a Designer; write Designer(Space(...))"
+            )
         method_named(self.method)
 
     def observation(self) -> Any:

@@ -1,0 +1,91 @@
+"""How the next experiment is chosen, what it costs, and when to stop: the part of a study that its loop follows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from quincunx.design import Space
+from quincunx.errors import UsageError
+
+__all__ = ["Designer"]
+
+
+@dataclass(frozen=True, eq=False)
+class Designer:
+    """The settings that may be chosen, the events and the cost of an experiment, and the rules by which a loop stops.
+
+    Args:
+        space: the settings, as a `Space`.
+        events: independent events in one experiment: a number, or a function of the design where running time is what is given.
+        cost: a function of a design; the number of experiments is what is spent without one. per_cost: choose by information per cost.
+        rounds: experiments at most. budget: cost at most. target_sd: stop when the posterior's standard deviations are below these, by name.
+        least: stop when two proposals running promise less information than this, in nats (per cost with per_cost).
+        first: the settings of the first experiment, instead of a proposal.
+        surprise: data less probable than this under the posterior predictive stop the loop until someone has looked.
+        patience: seconds that an experiment may take. n, inner: outer and inner draws for the information of a design (see `eig`).
+
+    Raises:
+        UsageError: for numbers that cannot be. DesignOutsideSpace, NameMismatch: for a first design that the space does not allow.
+
+    >>> Designer(Space(energy=(40.0, 50.0)), events=20, first={"energy": 47.0}).rounds
+    4
+    """
+
+    space: Space
+    events: int | Callable[[dict[str, float]], int] = 1
+    cost: Callable[[dict[str, float]], float] | None = None
+    per_cost: bool = False
+    rounds: int = 4
+    budget: float | None = None
+    target_sd: Mapping[str, float] = field(default_factory=dict)
+    least: float | None = None
+    first: Mapping[str, float] | None = None
+    surprise: float = 1e-3
+    patience: float | None = None
+    n: int = 512
+    inner: int = 256
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.space, Space):
+            raise UsageError(
+                f"got {type(self.space).__name__} as space; expected a Space; write Space(dose=(0.0, 10.0))"
+            )
+        if self.rounds < 1 or not 0.0 <= self.surprise < 1.0:
+            raise UsageError(
+                f"got rounds={self.rounds}, surprise={self.surprise}; expected at least one round and a probability below 1"
+            )
+        if self.per_cost and self.cost is None:
+            raise UsageError("got per_cost without a cost; expected one; pass cost=function of a design")
+        if self.budget is not None and not self.budget > 0:
+            raise UsageError(f"got budget={self.budget}; expected more than zero; leave it out for none")
+        if self.first is not None:
+            object.__setattr__(self, "first", self.space.check(self.first))
+
+    def events_at(self, design: Mapping[str, Any]) -> int:
+        """How many events an experiment at a design has.
+
+        Raises:
+            UsageError: if that is no positive whole number.
+        """
+        found = self.events(dict(design)) if callable(self.events) else self.events
+        if int(found) != found or found < 1:
+            raise UsageError(f"got {found} events at {dict(design)}; expected a whole number, at least 1")
+        return int(found)
+
+    def cost_of(self, design: Mapping[str, Any]) -> float:
+        """What an experiment at a design costs: 1 without a cost."""
+        return 1.0 if self.cost is None else float(self.cost(dict(design)))
+
+    def describe(self) -> dict[str, Any]:
+        """Plain facts for the lab book."""
+        return {
+            "space": repr(self.space),
+            "events": "by design" if callable(self.events) else self.events,
+            "per_cost": self.per_cost,
+            "rounds": self.rounds,
+            "budget": self.budget,
+            "target_sd": dict(self.target_sd),
+            "least": self.least,
+            "first": None if self.first is None else dict(self.first),
+            "surprise": self.surprise,
+        }

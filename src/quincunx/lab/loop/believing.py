@@ -1,0 +1,124 @@
+"""From all that was measured to draws of the posterior: the exact likelihood or a learned one, summed over every event of every experiment."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from quincunx.design import Belief
+from quincunx.design.density import Density, density_of
+from quincunx.errors import UnexplainedData
+from quincunx.infer.potential import constrained
+from quincunx.infer.samplers import draw
+from quincunx.infer.sets import padded_size
+from quincunx.lab.loop.history import History
+from quincunx.model import Simulator
+from quincunx.model.precision import double_scope
+
+__all__ = ["DRAWS", "believe", "log_likelihoods", "pairwise"]
+
+DRAWS = 16_384
+"""How many draws stand for what is believed."""
+_ENOUGH = 2_000
+"""Effective draws of the prior below which a sampler goes to where the posterior is."""
+_BLOCK = 1 << 19
+
+
+def believe(
+    simulator: Simulator, history: History, *, estimator: Any = None, key: PRNGKeyArray, n: int = DRAWS
+) -> Belief:
+    """Draws of p(theta | everything that was told), anew from the prior each time: no error of an earlier round is carried on.
+
+    Prior draws are weighted by the likelihood while enough of them count; beyond that tempered SMC moves to the posterior.
+
+    Raises:
+        NoDensity: without an exact or a learned likelihood. UnexplainedData: if the data are impossible at every parameter.
+        ImproperBelief: for a prior that cannot be drawn from.
+    """
+    k_prior, k_resample = jax.random.split(key)
+    prior = Belief.of(simulator.prior, n, k_prior)
+    if not len(history):
+        return prior
+    log_w = log_likelihoods(density_of(simulator, estimator), prior.draws, history)
+    top = np.max(log_w)
+    if not np.isfinite(top):
+        raise UnexplainedData(
+            "got data that are impossible at every parameter that was tried; expected data that the simulator can give; check their "
+            "units and settings, or widen the prior"
+        )
+    weights = np.exp(log_w - top)
+    if weights.sum() ** 2 / np.sum(weights**2) >= _ENOUGH:
+        return Belief.of(prior.named(), n, k_resample, prior=simulator.prior, weights=weights)
+    return _sampled(simulator, density_of(simulator, estimator), history, n, k_resample)
+
+
+def log_likelihoods(density: Density, theta: Float[np.ndarray, "n d"], history: History) -> Float[np.ndarray, " n"]:
+    """sum over all events of log p(x | theta, design) at flat parameters, in float64."""
+    x, settings, mask = _padded(history)
+    size = min(padded_size(len(theta)), max(1, _BLOCK // len(mask)))
+    count = -(-len(theta) // size)
+    rows = theta[np.minimum(np.arange(count * size), len(theta) - 1)]
+    with double_scope():
+        parts = [np.asarray(_table(density, rows[i * size : (i + 1) * size], x, settings, mask)) for i in range(count)]
+    found = np.concatenate(parts)[: len(theta)]
+    return np.where(np.isnan(found), -np.inf, found)
+
+
+@eqx.filter_jit
+def _table(density: Density, theta: Array, x: Any, settings: Any, mask: Array) -> Array:
+    return jax.vmap(lambda row: _total(density, row, x, settings, mask))(theta)
+
+
+def _total(density: Density, theta: Array, x: Any, settings: Any, mask: Array) -> Array:
+    each = jax.vmap(lambda event, design: density(theta, event, design))(x, settings)
+    return jnp.sum(jnp.where(mask > 0, each, 0.0))
+
+
+def pairwise(
+    density: Density, theta: Float[np.ndarray, "n d"], x: Any, design: dict[str, float]
+) -> Float[np.ndarray, " n"]:
+    """sum over the events of each of n experiments of log p(x_i | theta_i, design): every experiment at parameters of its own."""
+    with double_scope():
+        settings = {name: np.float64(value) for name, value in design.items()}
+        found = np.asarray(_pairs(density, theta, jax.tree.map(lambda a: np.asarray(a, np.float64), x), settings))
+    return np.where(np.isnan(found), -np.inf, found)
+
+
+@eqx.filter_jit
+def _pairs(density: Density, theta: Array, x: Any, settings: Any) -> Array:
+    def one(row: Array, events: Any) -> Array:
+        return jnp.sum(jax.vmap(lambda event: density(row, event, settings))(events))
+
+    return jax.vmap(one)(theta, x)
+
+
+def _padded(history: History) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
+    """Events repeated up to a power of two, so that few lengths are compiled."""
+    x, settings = history.events(), history.settings()
+    n = len(jax.tree.leaves(x)[0])
+    size = padded_size(n)
+    rows = np.minimum(np.arange(size), n - 1)
+    return (
+        jax.tree.map(lambda a: a[rows], x),
+        {name: values[rows] for name, values in settings.items()},
+        (np.arange(size) < n).astype(np.float64),
+    )
+
+
+def _sampled(simulator: Simulator, density: Density, history: History, n: int, key: PRNGKeyArray) -> Belief:
+    prior = simulator.prior
+    start = np.asarray(prior.to_unconstrained(prior.sample_flat(4096, key=key)))
+    x, settings, mask = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), _padded(history))
+    drawn = draw(_log_density, (prior, density, x, settings, mask), prior_sample=start, n=n, key=key, sampler="smc")
+    theta = np.asarray(constrained(prior, drawn.u), np.float64)
+    order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(theta))
+    return Belief(prior, theta[order])
+
+
+def _log_density(u: Float[Array, " d"], data: Any) -> Float[Array, ""]:
+    prior, density, x, settings, mask = data
+    theta = prior.to_constrained(u)
+    return _total(density, theta, x, settings, mask).astype(u.dtype) + prior.log_prob_unconstrained(u)

@@ -1,0 +1,378 @@
+"""The loop of the scientific method over one study: ask what to measure, approve, tell what was measured, update on all of it, check, stop or go on."""
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from quincunx import values
+from quincunx.design import Belief, Choice, choose
+from quincunx.design.density import density_of
+from quincunx.errors import AlreadyTold, LoopStopped, NotApproved, UsageError
+from quincunx.lab.book import Book
+from quincunx.lab.designer import Designer
+from quincunx.lab.loop.believing import believe
+from quincunx.lab.loop.checking import surprise
+from quincunx.lab.loop.history import Experiment, History
+from quincunx.lab.loop.knowledge import Knowledge
+from quincunx.lab.loop.measuring import measure
+from quincunx.lab.loop.record import (
+    APPROVED,
+    BEGUN,
+    BELIEVED,
+    CHECKED,
+    FAILED,
+    OVERRULED,
+    PROPOSED,
+    STOPPED,
+    TOLD,
+    Record,
+)
+from quincunx.lab.loop.stopping import reason_to_stop
+from quincunx.lab.study import Study
+
+__all__ = ["CHOICE", "DATA", "KNOWLEDGE", "Loop", "proposal", "update"]
+
+CHOICE, DATA, KNOWLEDGE = "choice", "data", "knowledge"
+"""What kinds of artefact a proposal, an experiment's data and a posterior are in the lab book."""
+
+_LOOP = 0x6C6F6F70
+_BELIEVE, _CHOOSE, _CHECK, _MEASURE = range(4)
+State = Literal["propose", "approve", "measure", "update", "needs attention", "stopped"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Loop:
+    """A study and its lab book. Nothing but the book remembers: every method may be called again, by anyone, after any end of a process.
+
+    `ask` proposes, `approve` accepts or overrides, `tell` brings the data, `update` learns from all data and checks; `run` does all of
+    it while there is an experiment that can be called. Keys follow from the run's, so that the same answers give the same proposals.
+
+    >>> import tempfile, numpy as np, types, jax.numpy as jnp, numpyro.distributions as dist, quincunx as qx
+    >>> def log_likelihood(theta, x, design):
+    ...     p = 1 / (1 + jnp.exp(-(theta["a"] - design["d"]) / 0.5))
+    ...     return jnp.log(jnp.where(x[0] > 0.5, p, 1 - p))
+    >>> truth = types.SimpleNamespace(log_likelihood=log_likelihood, outcomes=np.array([0.0, 1.0]))
+    >>> @qx.simulator(qx.Prior(a=dist.Normal(0.0, 1.0)), tractable=truth)
+    ... def answer(theta, *, key, design):
+    ...     return jax.random.bernoulli(key, 1 / (1 + jnp.exp(-(theta["a"] - design["d"]) / 0.5)), (1,)).astype(float)
+    >>> study = Study(answer, designer=Designer(qx.design.Space(d=[-1.0, 0.0, 1.0]), rounds=2))
+    >>> loop = Loop(study, qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0))
+    >>> loop.ask().design
+    {'d': 0.0}
+    >>> loop.approve(by="Ada")
+    {'d': 0.0}
+    >>> loop.state
+    'measure'
+    >>> loop.tell([1.0], by="Ada").told, loop.state
+    (1, 'propose')
+    """
+
+    study: Study
+    book: Book
+
+    def __post_init__(self) -> None:
+        if self.study.designer is None:
+            raise UsageError(
+                f"got a study of {self.study.simulator.name} without a designer; expected one, which says what may be chosen; write "
+                "Study(..., designer=Designer(Space(...)))"
+            )
+        density_of(self.study.simulator)
+        self.book.use(self.study.simulator)
+        self.record.once(BEGUN, 0, {"designer": self.designer.describe(), "simulator": self.study.simulator.name})
+
+    @property
+    def designer(self) -> Designer:
+        """How the next experiment is chosen."""
+        assert self.study.designer is not None
+        return self.study.designer
+
+    @property
+    def record(self) -> Record:
+        """What the book says of this loop."""
+        return Record(self.book)
+
+    @property
+    def state(self) -> State:
+        """What the loop waits for."""
+        record = self.record
+        step = len(record.told)
+        if record.stopped is not None:
+            return "stopped"
+        if step and record.at(CHECKED, step) is None:
+            return "update"
+        if record.in_doubt is not None:
+            return "needs attention"
+        if record.awaited is not None:
+            return "measure"
+        return "propose" if record.at(PROPOSED, step) is None else "approve"
+
+    @property
+    def history(self) -> History:
+        """All experiments whose data are here, in the order in which they came."""
+        return History(
+            tuple(
+                Experiment.from_json(self.book.artefact_file(event.facts["sha256"]).read_bytes())
+                for event in self.record.told
+            )
+        )
+
+    @property
+    def spent(self) -> float:
+        """The cost of all that was measured."""
+        return float(sum(event.facts["cost"] for event in self.record.told))
+
+    def knowledge(self) -> Knowledge:
+        """What is known from all that was told: made once, and read from the book ever after."""
+        step = len(self.record.told)
+        kept = self.record.at(BELIEVED, step)
+        if kept is None:
+            belief = update(self.study, self.history, self._key(_BELIEVE, step))
+            made = Knowledge(self.study.simulator.prior, belief.draws, step)
+            parents = [event.facts["sha256"] for event in self.record.told]
+            sha256 = self.book.artefact(made, KNOWLEDGE, parents=parents, facts={"step": step})
+            _, facts = self.record.once(BELIEVED, step, {"sha256": sha256, "summary": made.summary().to_dict()})
+        else:
+            facts = dict(kept.facts)
+        return values.load(self.book.artefact_file(facts["sha256"]))
+
+    def ask(self) -> Choice:
+        """The proposal for the next experiment, made once.
+
+        Raises:
+            LoopStopped: if the loop has stopped, or a failed check waits for somebody to look at it.
+        """
+        self._open()
+        step = len(self.record.told)
+        kept = self.record.at(PROPOSED, step)
+        if kept is None:
+            knowledge = self.knowledge()
+            choice = proposal(self.study, knowledge.belief, self._key(_CHOOSE, step), first=step == 0)
+            parent = self.record.at(BELIEVED, step)
+            sha256 = self.book.artefact(
+                choice, CHOICE, parents=[] if parent is None else [parent.facts["sha256"]], facts={"step": step}
+            )
+            told = {"sha256": sha256, "design": choice.design, "reason": choice.reason}
+            _, facts = self.record.once(PROPOSED, step, {**told, "information": choice.information.to_dict()})
+        else:
+            facts = dict(kept.facts)
+        return values.load(self.book.artefact_file(facts["sha256"]))
+
+    def approve(self, design: Mapping[str, Any] | None = None, *, by: str) -> dict[str, float]:
+        """Accept the proposal, or override it with another design of the space; returns the design that stands.
+
+        Whoever is first decides: a second approval of the same step changes nothing and is given the first one's design.
+
+        Raises:
+            DesignOutsideSpace, NameMismatch: for a design that the space does not allow. LoopStopped: as `ask`.
+        """
+        step = len(self.record.told)
+        choice = self.ask()
+        used = choice.designs[0] if design is None else self.designer.space.check(design)
+        facts = {
+            "design": used,
+            "proposed": choice.designs[0],
+            "by": by,
+            "overridden": used != choice.designs[0],
+            "events": self.designer.events_at(used),
+        }
+        _, stands = self.record.once(APPROVED, step, facts)
+        return dict(stands["design"])
+
+    def tell(
+        self, x: Any, *, by: str, design: Mapping[str, Any] | None = None, again: bool = False, update: bool = True
+    ) -> Knowledge | None:
+        """Data: of the approved experiment, or with `design` of one that nobody proposed, which is kept and said to be so.
+
+        The data are on the disk before anything is computed from them; then the posterior is updated and checked, unless `update` is False.
+
+        Raises:
+            NameMismatch, ShapeMismatch, NonFiniteObservation: if they are not what the simulator gives.
+            AlreadyTold: if the same data were told before, at the same design; `again=True` says that they were measured twice.
+            NotApproved: if no experiment is awaited and no design is given. DesignOutsideSpace: for a design outside the space.
+        """
+        awaited = self.record.awaited
+        if design is None and awaited is None:
+            raise NotApproved(
+                "got data while no experiment is awaited; expected a design that was approved; approve the proposal first, or say with "
+                "design= at which settings they were measured"
+            )
+        at = dict(awaited.facts["design"]) if design is None and awaited else self.designer.space.check(design or {})
+        answers = awaited.facts["step"] if awaited is not None and at == awaited.facts["design"] else None
+        experiment = Experiment.told(self.study.simulator, at, x)
+        expected = self.designer.events_at(at)
+        known = [event for event in self.record.told if event.facts["data"] == experiment.sha256]
+        if known and not again and (answers is None or experiment.continuous):
+            raise AlreadyTold(
+                f"got data that are told already, as experiment {known[0].facts['step'] + 1} at the same design; expected new ones; pass "
+                "again=True if the same numbers were measured twice"
+            )
+        sha256 = self.book.artefact(
+            experiment.to_json(),
+            DATA,
+            name=f"experiment-{len(self.record.told) + 1}.json",
+            facts={"by": by, "order": len(self.record.told)},
+        )
+        step = len(self.record.told)
+        facts = {
+            "design": at,
+            "data": experiment.sha256,
+            "sha256": sha256,
+            "events": experiment.n,
+            "expected": expected,
+            "cost": self.designer.cost_of(at),
+            "by": by,
+            "answers": answers,
+        }
+        wrote, stands = self.record.once(TOLD, step, facts)
+        if not wrote and stands["data"] != experiment.sha256:
+            return self.tell(x, by=by, design=at, again=again, update=update)
+        return self.update() if update else None
+
+    def update(self) -> Knowledge:
+        """Learn from all data, check the newest against what is then expected, and stop if a rule says so."""
+        record, knowledge = self.record, self.knowledge()
+        step = len(record.told)
+        if step and record.at(CHECKED, step) is None:
+            newest = self.history.experiments[-1]
+            density = density_of(self.study.simulator)
+            p = surprise(self.study.simulator, knowledge.belief, newest, density, key=self._key(_CHECK, step))
+            record.once(CHECKED, step, {"p_value": p, "status": "fail" if p < self.designer.surprise else "pass"})
+        self._stop_if_due(knowledge)
+        return knowledge
+
+    def overrule(self, *, by: str, why: str) -> None:
+        """Say that a failed check was looked at, and that the loop shall go on."""
+        doubt = self.record.in_doubt
+        if doubt is None:
+            raise UsageError("got overrule() without a failed check; expected one; see loop.state")
+        self.record.once(OVERRULED, doubt.facts["step"], {"by": by, "why": why})
+
+    def stop(self, *, by: str, why: str) -> None:
+        """End the loop; what was measured stays."""
+        self.record.once(STOPPED, 0, {"reason": why, "by": by})
+
+    def run(
+        self,
+        *,
+        approve: bool = True,
+        by: str = "quincunx",
+        progress: Callable[[str], None] | None = None,
+    ) -> Knowledge:
+        """Go on until the loop stops or waits for a person: for approval, if not `approve`; for data, without an experiment to call.
+
+        Raises:
+            ExperimentFailed: if the experiment fails or takes too long; it is in the book, and the same call tries again.
+        """
+        while (state := self.state) not in ("stopped", "needs attention"):
+            if progress is not None:
+                progress(state)
+            if state == "propose":
+                self.ask()
+            elif state == "approve":
+                if not approve:
+                    break
+                self.approve(by=by)
+            elif state == "measure":
+                if not callable(self.study.experiment):
+                    break
+                self._measure(by)
+            else:
+                self.update()
+        return self.knowledge()
+
+    def timeline(self) -> list[dict[str, Any]]:
+        """One row an experiment: design, who decided, events, cost, the posterior's standard deviations, and the check's p-value."""
+        record = self.record
+        rows = []
+        for event in record.told:
+            step, facts = event.facts["step"] + 1, event.facts
+            believed, checked = record.at(BELIEVED, step), record.at(CHECKED, step)
+            approved = None if facts["answers"] is None else record.at(APPROVED, facts["answers"])
+            rows.append(
+                {
+                    "experiment": step,
+                    "design": dict(facts["design"]),
+                    "decided_by": "nobody" if approved is None else approved.facts["by"],
+                    "overridden": None if approved is None else approved.facts["overridden"],
+                    "events": facts["events"],
+                    "cost": facts["cost"],
+                    "sd": None
+                    if believed is None
+                    else {name: row["sd"] for name, row in believed.facts["summary"].items()},
+                    "p_value": None if checked is None else checked.facts["p_value"],
+                    "told": datetime.datetime.fromtimestamp(event.t, datetime.UTC).isoformat(timespec="seconds"),
+                }
+            )
+        return rows
+
+    def _measure(self, by: str) -> None:
+        awaited = self.record.awaited
+        assert awaited is not None
+        design, step = dict(awaited.facts["design"]), awaited.facts["step"]
+        try:
+            x = measure(
+                self.study.experiment,
+                design,
+                events=awaited.facts["events"],
+                key=self._key(_MEASURE, step),
+                patience=self.designer.patience,
+            )
+        except Exception as error:
+            self.book.note(FAILED, decision=True, step=step, design=design, said=f"{type(error).__name__}: {error}")
+            raise
+        self.tell(x, by=by, design=design)
+
+    def _stop_if_due(self, knowledge: Knowledge) -> None:
+        record = self.record
+        promised = [event.facts["information"] for event in record.of(PROPOSED)]
+        reason = reason_to_stop(
+            self.designer, told=len(record.told), spent=self.spent, sd=knowledge.sd(), promised=promised
+        )
+        if reason is not None:
+            record.once(STOPPED, 0, {"reason": reason, "by": "rule"})
+
+    def _open(self) -> None:
+        if self.record.stopped is not None:
+            raise LoopStopped(f"the loop has stopped: {self.record.stopped}; begin a new run to go on")
+        if self.state == "update":
+            self.update()
+        doubt = self.record.in_doubt
+        if doubt is not None:
+            raise LoopStopped(
+                f"the data of experiment {doubt.facts['step']} are not explained by any parameter (p = {doubt.facts['p_value']:.2g}); look "
+                "at them, at the simulator and the settings; loop.overrule(by=..., why=...) lets the loop go on"
+            )
+
+    def _key(self, what: int, step: int) -> PRNGKeyArray:
+        return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(self.book.key, _LOOP), what), step)
+
+    def __repr__(self) -> str:
+        return f"Loop on {self.study.simulator.name}: {len(self.record.told)} experiments told, {self.state}"
+
+
+def update(study: Study, history: History, key: PRNGKeyArray) -> Belief:
+    """What is known from a history, made anew from the prior and all of its data."""
+    return believe(study.simulator, history, key=key)
+
+
+def proposal(study: Study, belief: Belief, key: PRNGKeyArray, *, first: bool = False) -> Choice:
+    """The next design by a study's designer; `first` heeds the one that the designer begins with."""
+    designer = study.designer
+    assert designer is not None
+    begin = first and designer.first is not None
+    where: Any = {n: [v] for n, v in designer.first.items()} if begin and designer.first else designer.space
+    return choose(
+        study.simulator,
+        where,
+        belief=belief,
+        cost=designer.cost,
+        per_cost=designer.per_cost,
+        events=designer.events,
+        n=designer.n,
+        inner=designer.inner,
+        key=key,
+    )

@@ -1,0 +1,80 @@
+"""What the lab book says of a loop: each step once, whoever asks for it and however often."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from quincunx.lab.book import Book, schema
+from quincunx.lab.book.notes import Event, note_within
+
+__all__ = ["APPROVED", "BEGUN", "BELIEVED", "CHECKED", "FAILED", "OVERRULED", "PROPOSED", "STOPPED", "TOLD", "Record"]
+
+BEGUN, PROPOSED, APPROVED, TOLD = "loop begun", "proposed", "approved", "told"
+BELIEVED, CHECKED, OVERRULED = "believed", "checked", "overruled"
+FAILED, STOPPED = "experiment failed", "loop stopped"
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """The events of a loop, as they are in the book at this moment.
+
+    Steps are numbered by how many experiments had been told before: the proposal numbered 2 is made from two experiments' data.
+    """
+
+    book: Book
+
+    def of(self, kind: str) -> list[Event]:
+        """Events of one kind, oldest first."""
+        return self.book.events(kind)
+
+    def at(self, kind: str, step: int) -> Event | None:
+        """The event of a kind at a step, if it has happened."""
+        return next((event for event in self.of(kind) if event.facts.get("step") == step), None)
+
+    def once(self, kind: str, step: int, facts: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
+        """Write a step down unless it is there already: whether this call wrote it, and what stands.
+
+        Of two that write at the same time one is first, and the other is told what the first wrote.
+
+        >>> import tempfile, quincunx as qx
+        >>> record = Record(qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0))
+        >>> record.once("approved", 0, {"by": "Ada"}), record.once("approved", 0, {"by": "Bob"})[1]["by"]
+        ((True, {'by': 'Ada', 'step': 0}), 'Ada')
+        """
+        told = {**facts, "step": step}
+        table, run = schema.event, self.book.ledger.run
+        with self.book.ledger.database.write(decision=True) as connection:
+            asked = select(table.c.facts).where(table.c.run_id == run, table.c.kind == kind).order_by(table.c.id)
+            for (text,) in connection.execute(asked):
+                stands = json.loads(text)
+                if stands.get("step") == step:
+                    return False, stands
+            note_within(connection, run, kind, told)
+        return True, told
+
+    @property
+    def told(self) -> list[Event]:
+        """Experiments whose data are here."""
+        return self.of(TOLD)
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the loop has stopped, if it has."""
+        found = self.of(STOPPED)
+        return found[-1].facts["reason"] if found else None
+
+    @property
+    def awaited(self) -> Event | None:
+        """The oldest approved experiment whose data are not here yet."""
+        answered = {event.facts["answers"] for event in self.told if event.facts["answers"] is not None}
+        return next((event for event in self.of(APPROVED) if event.facts["step"] not in answered), None)
+
+    @property
+    def in_doubt(self) -> Event | None:
+        """The last failed check that nobody has overruled."""
+        overruled = {event.facts["step"] for event in self.of(OVERRULED)}
+        failed = [e for e in self.of(CHECKED) if e.facts["status"] == "fail" and e.facts["step"] not in overruled]
+        return failed[-1] if failed else None

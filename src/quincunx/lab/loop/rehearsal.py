@@ -1,0 +1,136 @@
+"""The whole loop on simulated truths, before anything real is spent: how narrow posteriors will be, at what cost, and whether they cover."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+from scipy.stats import binom
+
+from quincunx.design.density import density_of
+from quincunx.errors import UsageError
+from quincunx.lab.loop.history import Experiment, History
+from quincunx.lab.loop.loop import proposal, update
+from quincunx.lab.loop.measuring import mock
+from quincunx.lab.study import Study
+from quincunx.values import as_key
+
+__all__ = ["Rehearsal", "rehearse"]
+
+LEVELS = (0.68, 0.95)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rehearsal:
+    """R loops of up to K experiments: posterior standard deviations (R, K + 1, d) from the prior on, cost (R, K + 1), designs (R, K) by name, and
+    ranks (R, d), the share of final posterior draws below the truth.
+
+    >>> one = Rehearsal(("a",), np.ones((2, 2, 1)), np.zeros((2, 2)), {"d": np.zeros((2, 1))}, np.array([[0.4], [0.99]]))
+    >>> one.coverage()[0.95]["a"]
+    0.5
+    """
+
+    columns: tuple[str, ...]
+    sd: Float[np.ndarray, "r k d"]
+    cost: Float[np.ndarray, "r k"]
+    designs: dict[str, Float[np.ndarray, "r k"]]
+    ranks: Float[np.ndarray, "r d"]
+
+    def __len__(self) -> int:
+        return len(self.ranks)
+
+    def coverage(self) -> dict[float, dict[str, float]]:
+        """The share of central intervals of the final posteriors that hold the truth, by level and parameter."""
+        return {
+            level: dict(zip(self.columns, np.mean(np.abs(self.ranks - 0.5) <= level / 2, axis=0).tolist(), strict=True))
+            for level in LEVELS
+        }
+
+    def covers(self) -> bool:
+        """Whether every coverage is within the central 99 % of its binomial law, shared among all that are tested."""
+        r, tests = len(self), len(LEVELS) * len(self.columns)
+        tail = 0.01 / (2 * tests)
+        return all(
+            binom.ppf(tail, r, level) <= round(share * r) <= binom.ppf(1 - tail, r, level)
+            for level, shares in self.coverage().items()
+            for share in shares.values()
+        )
+
+    def width(self) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, "k d"]]:
+        """The mean posterior standard deviation after 0, 1, ... experiments and its standard error over loops."""
+        return self.sd.mean(axis=0), self.sd.std(axis=0, ddof=1) / np.sqrt(len(self))
+
+    def __repr__(self) -> str:
+        mean, error = self.width()
+        said = ", ".join(
+            f"sd of {name} {mean[0, i]:.3g} -> {mean[-1, i]:.3g} +- {error[-1, i]:.1g}"
+            for i, name in enumerate(self.columns)
+        )
+        shares = "; ".join(
+            f"{level:.0%} intervals hold {', '.join(f'{v:.1%}' for v in found.values())}"
+            for level, found in self.coverage().items()
+        )
+        return f"Rehearsal of {len(self)} loops x {self.sd.shape[1] - 1} experiments: {said}; {shares}"
+
+
+def rehearse(
+    study: Study,
+    loops: int = 100,
+    *,
+    designs: Any = None,
+    key: PRNGKeyArray | int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Rehearsal:
+    """Run the loop of a study `loops` times, each on parameters drawn from the prior, without a lab book and without stopping early.
+
+    `designs`, a sequence of designs, replaces the choices: what fixed settings would have given, from the same truths and keys.
+
+    Raises:
+        UsageError: for a study without a designer, or another number of designs than rounds. NoDensity: without a likelihood.
+    """
+    designer = study.designer
+    if designer is None:
+        raise UsageError(
+            "got a study without a designer; expected one; write Study(..., designer=Designer(Space(...)))"
+        )
+    fixed = None if designs is None else [designer.space.check(design) for design in designs]
+    if loops < 2 or (fixed is not None and len(fixed) != designer.rounds):
+        raise UsageError(
+            f"got {loops} loops and {None if fixed is None else len(fixed)} designs; expected at least 2 loops, and a design for each of "
+            f"{designer.rounds} rounds"
+        )
+    density_of(study.simulator)
+    prior, top = study.simulator.prior, as_key(key)
+    k_truth, k_loops = jax.random.split(top)
+    truths = {name: np.asarray(value) for name, value in prior.sample(loops, key=k_truth).items()}
+    flat = np.asarray(prior.flatten(truths))
+    sd, cost, ranks = [], [], []
+    chosen: dict[str, list[list[float]]] = {name: [] for name in designer.space.names}
+    for r in range(loops):
+        experiment = mock(study.simulator, {name: value[r] for name, value in truths.items()})
+        own = jax.random.fold_in(k_loops, r)
+        history, belief = History(()), update(study, History(()), jax.random.fold_in(own, 0))
+        widths, spent, used = [belief.draws.std(axis=0)], [0.0], []
+        for k in range(designer.rounds):
+            k_choose, k_measure, k_believe = jax.random.split(jax.random.fold_in(own, k + 1), 3)
+            if fixed is None:
+                design = proposal(study, belief, k_choose, first=k == 0).designs[0]
+            else:
+                design = fixed[k]
+            x = experiment(design, events=designer.events_at(design), key=k_measure)
+            history = history.and_then(Experiment.told(study.simulator, design, x))
+            belief = update(study, history, k_believe)
+            widths.append(belief.draws.std(axis=0))
+            spent.append(spent[-1] + designer.cost_of(design))
+            used.append(design)
+        for name, column in chosen.items():
+            column.append([design[name] for design in used])
+        sd.append(widths)
+        cost.append(spent)
+        ranks.append(np.mean(belief.draws < flat[r], axis=0))
+        if progress is not None:
+            progress(r + 1, loops)
+    designs_used = {name: np.asarray(column) for name, column in chosen.items()}
+    return Rehearsal(prior.columns, np.asarray(sd), np.asarray(cost), designs_used, np.asarray(ranks))
