@@ -16,7 +16,13 @@ USAGE = 2
 CHECK_FAILED = 3
 RESUMABLE = 4
 
-_ASKED_WRONGLY = (errors.UsageError, errors.UnknownMethod, errors.UnknownProblem, errors.OutputNotEmpty)
+_ASKED_WRONGLY = (
+    errors.UsageError,
+    errors.UnknownMethod,
+    errors.UnknownProblem,
+    errors.OutputNotEmpty,
+    errors.DesignOutsideSpace,
+)
 
 
 def code_of(error: BaseException) -> int:
@@ -27,6 +33,8 @@ def code_of(error: BaseException) -> int:
     """
     if isinstance(error, errors.Interrupted):
         return RESUMABLE if error.resume else FAILED
+    if isinstance(error, errors.UnexplainedData):
+        return CHECK_FAILED
     return USAGE if isinstance(error, _ASKED_WRONGLY) else FAILED
 
 

@@ -1,10 +1,9 @@
 """What --gold and --reference ask for."""
 
-import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from quincunx.cli.assignments import point
 from quincunx.errors import UsageError
 
 HELP_GOLD = "Mine gold too: the joint score of every row, or what the study's method needs."
@@ -54,21 +53,10 @@ def reference_point(text: str, prior: Any) -> dict[str, Any]:
     """
     import numpy as np
 
-    point = {}
-    # Commas within brackets belong to a value.
-    for pair in re.split(r",(?![^\[]*\])", text):
-        name, equals, value = pair.partition("=")
-        try:
-            point[name.strip()] = np.asarray(json.loads(value), float)
-        except (ValueError, TypeError):
-            equals = ""
-        if not equals:
-            raise UsageError(
-                f"got --reference {text}; expected NAME=VALUE[,NAME=VALUE...], spread or each; write for example "
-                f"--reference {','.join(f'{name}=0.5' for name in prior.names)}"
-            )
-    prior.check(point)
-    return point
+    example = ",".join(f"{name}=0.5" for name in prior.names)
+    found = {name: np.asarray(value, float) for name, value in point(text, "--reference", example).items()}
+    prior.check(found)
+    return found
 
 
 def _reference(texts: Sequence[str], prior: Any) -> Any:

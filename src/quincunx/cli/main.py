@@ -10,12 +10,14 @@ from quincunx._version import __version__
 from quincunx.cli.bench import bench
 from quincunx.cli.check import check
 from quincunx.cli.demo import demo
+from quincunx.cli.design import design
 from quincunx.cli.doctor import doctor
 from quincunx.cli.exits import guarded
 from quincunx.cli.export import export
 from quincunx.cli.infer import infer
 from quincunx.cli.init import init
 from quincunx.cli.list import list_problems
+from quincunx.cli.loop import loop
 from quincunx.cli.report import report
 from quincunx.cli.resume import resume
 from quincunx.cli.simulate import simulate
@@ -48,6 +50,8 @@ for name, verb in (
     ("train", train),
     ("infer", infer),
     ("check", check),
+    ("design", design),
+    ("loop", loop),
     ("worker", worker),
     ("submit", submit),
     ("report", report),

@@ -44,3 +44,17 @@ FailureBudget = Annotated[
     float,
     typer.Option("--failure-budget", min=0.0, max=1.0, help="Stop when more than this share of simulations fails."),
 ]
+ChoosingSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--settings",
+        metavar="NAME=LOW:HIGH",
+        help="What may be chosen, such as energy=40:50, or levels kind=[a,b]; repeatable; by default the study's or the problem's.",
+    ),
+]
+Events = Annotated[
+    int | None,
+    typer.Option(
+        "--events", min=1, help="Independent events in one experiment; by default the study's or the problem's."
+    ),
+]

@@ -6,6 +6,7 @@ import typer
 
 from quincunx.cli.console import emit, say
 from quincunx.cli.options import Batch, Dask, Json, Run, RunName, Workers
+from quincunx.errors import UsageError
 
 
 def resume(
@@ -29,12 +30,16 @@ def resume(
     """
     from quincunx.cli.carrying import carry
     from quincunx.cli.handle import opened, source_of
+    from quincunx.cli.looping import go_on
     from quincunx.cli.studying import study_of
     from quincunx.lab import standing
     from quincunx.run.order import gold_in
 
     with opened(run, name=name) as book:
         config = book.config
+        if config.get("loop"):
+            source = config["source"]
+            raise UsageError(f"{run} holds a loop of experiments; go on with it: {go_on(source, run, name)}")
         found = source_of(book)
         study = study_of(found)
         before = standing(book)

@@ -29,16 +29,72 @@ def status(
     with opened(run, name=name, read_only=True) as book:
         while True:
             now = standing(book)
+            looped = _loop(book)
             if json:
-                emit(now.to_dict())
+                emit(now.to_dict() if looped is None else {**now.to_dict(), "loop": looped})
             else:
-                _show(now)
+                _show(now, looped)
             if watch is None or not (now.batches["todo"] or now.batches["leased"]):
                 return
             time.sleep(watch)
 
 
-def _show(now: Any) -> None:
+def _loop(book: Any) -> dict[str, Any] | None:
+    """Where the loop of a run stands, if it has one."""
+    begun = book.events("loop begun")
+    if not begun:
+        return None
+    from quincunx.lab.loop.record import Record
+
+    record = Record(book)
+    awaited, designer = record.awaited, begun[0].facts["designer"]
+    changed = book.events("designer changed")
+    return {
+        "state": record.state,
+        "stopped": record.stopped,
+        "simulator": begun[0].facts["simulator"],
+        "space": designer["space"],
+        "experiments": len(record.told),
+        "rounds": (changed[-1].facts["designer"] if changed else designer)["rounds"],
+        "spent": float(sum(event.facts["cost"] for event in record.told)),
+        "awaited": None if awaited is None else awaited.facts["design"],
+    }
+
+
+_WAITS = {
+    "propose": "the next experiment is to be proposed",
+    "approve": "a proposal waits to be approved",
+    "measure": "waits for data at",
+    "update": "data are there to learn from",
+    "needs attention": "needs attention: the newest data failed their check",
+    "stopped": "stopped:",
+}
+
+
+def _show_loop(looped: dict[str, Any]) -> None:
+    at = looped["awaited"] if looped["state"] == "measure" else None
+    more = looped["stopped"] or ("" if at is None else ", ".join(f"{name} = {value:.4g}" for name, value in at.items()))
+    rows: list[list[Any]] = [
+        ["of", looped["simulator"]],
+        ["experiments", f"{looped['experiments']} of {looped['rounds']}"],
+        ["spent", f"{looped['spent']:.4g}"],
+        ["state", f"{_WAITS[looped['state']]} {more}".strip()],
+    ]
+    tabulate(["loop", ""], rows)
+
+
+def _show(now: Any, looped: dict[str, Any] | None) -> None:
+    if looped is not None:
+        _show_loop(looped)
+    if looped is None or now.planned:
+        _show_simulations(now)
+    mended = [[_clock(event.t), event.kind, _facts(event.facts)] for event in now.mended]
+    if mended:
+        tabulate(["mended", "what", ""], mended)
+    tabulate(["last events", "what", ""], [[_clock(event.t), event.kind, _facts(event.facts)] for event in now.events])
+
+
+def _show_simulations(now: Any) -> None:
     share = 100 * now.failed / now.done if now.done else 0.0
     rows: list[list[Any]] = [
         ["simulations", f"{now.done:,} of {now.planned:,}"],
@@ -51,10 +107,6 @@ def _show(now: Any) -> None:
     if now.holders:
         held = [[h.owner, h.batches, f"{h.seconds_left:.0f} s{' (gone)' if h.gone else ''}"] for h in now.holders]
         tabulate(["who works on it", "batches", "lease"], held)
-    mended = [[_clock(event.t), event.kind, _facts(event.facts)] for event in now.mended]
-    if mended:
-        tabulate(["mended", "what", ""], mended)
-    tabulate(["last events", "what", ""], [[_clock(event.t), event.kind, _facts(event.facts)] for event in now.events])
 
 
 def _counted(statuses: Any) -> str:
@@ -74,5 +126,16 @@ def _clock(t: float) -> str:
 
 
 def _facts(facts: Any) -> str:
-    text = ", ".join(f"{name} {value}" for name, value in facts.items() if value not in ([], 0, None))
+    """
+    >>> _facts({"design": {"level": 0.25}, "by": "Ada", "sha256": "8bcf7d", "step": 2})
+    'level 0.25, by Ada, step 2'
+    """
+    shown: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            # a design; what else is nested, or only a hash, says nothing in a line
+            shown |= {n: f"{v:.6g}" for n, v in value.items() if isinstance(v, float) and name == "design"}
+        elif name not in ("sha256", "data", "numbers") and value not in ([], 0, None):
+            shown[name] = value
+    text = ", ".join(f"{name} {value}" for name, value in shown.items())
     return text if len(text) <= 80 else f"{text[:77]}..."

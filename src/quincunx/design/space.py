@@ -128,6 +128,14 @@ class Space:
             raise DesignOutsideSpace(f"got {why}; expected a design in {self!r}; choose another, or widen the space")
         return {name: float(design[name]) for name in self.names}
 
+    def same(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        """Whether two designs differ by no more than rounding, so that a number that was typed is the one that was computed.
+
+        >>> Space(level=(0.0, 1.0)).same({"level": 0.3}, {"level": 0.1 + 0.2})
+        True
+        """
+        return bool(np.all(np.abs(self.to_unit(one) - self.to_unit(other)) <= 1e-6))
+
     def edges(self, design: Mapping[str, Any]) -> tuple[str, ...]:
         """The continuous settings that are at an end of their interval."""
         found = []
@@ -141,7 +149,7 @@ class Space:
         """A design in words, with the names of levels."""
         names = dict(self.labels)
         return ", ".join(
-            f"{name} = {names[name][round(float(design[name]))] if name in names else format(float(design[name]), '.4g')}"
+            f"{name} = {names[name][round(float(design[name]))] if name in names else format(float(design[name]), '.6g')}"
             for name in self.names
         )
 

@@ -23,6 +23,7 @@ class Designer:
         first: the settings of the first experiment, instead of a proposal.
         surprise: data less probable than this under the posterior predictive stop the loop until someone has looked.
         patience: seconds that an experiment may take. n, inner: outer and inner draws for the information of a design (see `eig`).
+        outcomes: all outcomes of one event, where they are finitely many, so that informations are sums over them.
 
     Raises:
         UsageError: for numbers that cannot be. DesignOutsideSpace, NameMismatch: for a first design that the space does not allow.
@@ -44,6 +45,7 @@ class Designer:
     patience: float | None = None
     n: int = 512
     inner: int = 256
+    outcomes: Any = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):

@@ -148,7 +148,9 @@ def _held(thing: Any, user: FunctionType, seen: dict[int, Any]) -> Iterator[str]
 
 def _near(module: str | None, user: FunctionType) -> bool:
     """Whether a module is of the same package or folder as the function that uses it."""
-    if module is None or module.split(".")[0] == user.__module__.split(".")[0]:
+    # what is typed into an interpreter or a notebook's cell may have no module at all
+    own = user.__module__ or ""
+    if module is None or module.split(".")[0] == own.split(".")[0]:
         return module is not None
     ours, theirs = (getattr(sys.modules.get(name), "__file__", None) for name in (user.__module__, module))
     return ours is not None and theirs is not None and Path(ours).parent == Path(theirs).parent

@@ -57,8 +57,7 @@ class Experiment:
 
     def to_json(self) -> bytes:
         """Settings and events as text that gives every number back to the last bit."""
-        x = {k: v.tolist() for k, v in self.x.items()} if isinstance(self.x, dict) else self.x.tolist()
-        return json.dumps({"design": self.design, "x": x}, sort_keys=True).encode()
+        return json.dumps({"design": self.design, "x": self._lists()}, sort_keys=True).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> "Experiment":
@@ -81,6 +80,14 @@ class Experiment:
     def sha256(self) -> str:
         """The hash of its settings and events."""
         return hashlib.sha256(self.to_json()).hexdigest()
+
+    @property
+    def numbers(self) -> str:
+        """The hash of its events alone, by which the same file told at other settings is known."""
+        return hashlib.sha256(json.dumps(self._lists(), sort_keys=True).encode()).hexdigest()
+
+    def _lists(self) -> Any:
+        return {k: v.tolist() for k, v in self.x.items()} if isinstance(self.x, dict) else self.x.tolist()
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 from jaxtyping import PRNGKeyArray
@@ -30,6 +30,7 @@ from quincunx.lab.loop.record import (
     STOPPED,
     TOLD,
     Record,
+    State,
 )
 from quincunx.lab.loop.stopping import reason_to_stop
 from quincunx.lab.study import Study
@@ -41,7 +42,6 @@ CHOICE, DATA, KNOWLEDGE = "choice", "data", "knowledge"
 
 _LOOP = 0x6C6F6F70
 _BELIEVE, _CHOOSE, _CHECK, _MEASURE = range(4)
-State = Literal["propose", "approve", "measure", "update", "needs attention", "stopped"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,17 +98,7 @@ class Loop:
     @property
     def state(self) -> State:
         """What the loop waits for."""
-        record = self.record
-        step = len(record.told)
-        if record.stopped is not None:
-            return "stopped"
-        if step and record.at(CHECKED, step) is None:
-            return "update"
-        if record.in_doubt is not None:
-            return "needs attention"
-        if record.awaited is not None:
-            return "measure"
-        return "propose" if record.at(PROPOSED, step) is None else "approve"
+        return self.record.state
 
     @property
     def history(self) -> History:
@@ -176,7 +166,7 @@ class Loop:
             "design": used,
             "proposed": choice.designs[0],
             "by": by,
-            "overridden": used != choice.designs[0],
+            "overridden": not self.designer.space.same(used, choice.designs[0]),
             "events": self.designer.events_at(used),
         }
         _, stands = self.record.once(APPROVED, step, facts)
@@ -191,7 +181,8 @@ class Loop:
 
         Raises:
             NameMismatch, ShapeMismatch, NonFiniteObservation: if they are not what the simulator gives.
-            AlreadyTold: if the same data were told before, at the same design; `again=True` says that they were measured twice.
+            AlreadyTold: if the same data were told before, at the same design, or numbers that are not whole at any; `again=True` says that
+            they were measured twice.
             NotApproved: if no experiment is awaited and no design is given. DesignOutsideSpace: for a design outside the space.
         """
         awaited = self.record.awaited
@@ -200,15 +191,19 @@ class Loop:
                 "got data while no experiment is awaited; expected a design that was approved; approve the proposal first, or say with "
                 "design= at which settings they were measured"
             )
-        at = dict(awaited.facts["design"]) if design is None and awaited else self.designer.space.check(design or {})
-        answers = awaited.facts["step"] if awaited is not None and at == awaited.facts["design"] else None
+        space, answers = self.designer.space, None
+        at = {} if design is None else space.check(design)
+        if awaited is not None and (design is None or space.same(at, awaited.facts["design"])):
+            at, answers = dict(awaited.facts["design"]), awaited.facts["step"]
         experiment = Experiment.told(self.study.simulator, at, x)
         expected = self.designer.events_at(at)
-        known = [event for event in self.record.told if event.facts["data"] == experiment.sha256]
+        same = {"numbers": experiment.numbers} if experiment.continuous else {"data": experiment.sha256}
+        known = [event for event in self.record.told if same.items() <= event.facts.items()]
         if known and not again and (answers is None or experiment.continuous):
             raise AlreadyTold(
-                f"got data that are told already, as experiment {known[0].facts['step'] + 1} at the same design; expected new ones; pass "
-                "again=True if the same numbers were measured twice"
+                f"got data that are told already, as experiment {known[0].facts['step'] + 1} at "
+                f"{space.label(known[0].facts['design'])}; expected new ones; pass again=True if the same numbers were measured "
+                "twice"
             )
         sha256 = self.book.artefact(
             experiment.to_json(),
@@ -220,6 +215,7 @@ class Loop:
         facts = {
             "design": at,
             "data": experiment.sha256,
+            "numbers": experiment.numbers,
             "sha256": sha256,
             "events": experiment.n,
             "expected": expected,
@@ -233,13 +229,12 @@ class Loop:
         return self.update() if update else None
 
     def update(self) -> Knowledge:
-        """Learn from all data, check the newest against what is then expected, and stop if a rule says so."""
+        """Learn from all data, check what is new against what is then expected, and stop if a rule says so."""
         record, knowledge = self.record, self.knowledge()
-        step = len(record.told)
-        if step and record.at(CHECKED, step) is None:
-            newest = self.history.experiments[-1]
-            density = density_of(self.study.simulator)
-            p = surprise(self.study.simulator, knowledge.belief, newest, density, key=self._key(_CHECK, step))
+        experiments, density = self.history.experiments, density_of(self.study.simulator)
+        for step in record.unchecked:
+            key, one = self._key(_CHECK, step), experiments[step - 1]
+            p = surprise(self.study.simulator, knowledge.belief, one, density, key=key)
             record.once(CHECKED, step, {"p_value": p, "status": "fail" if p < self.designer.surprise else "pass"})
         self._stop_if_due(knowledge)
         return knowledge
@@ -374,5 +369,6 @@ def proposal(study: Study, belief: Belief, key: PRNGKeyArray, *, first: bool = F
         events=designer.events,
         n=designer.n,
         inner=designer.inner,
+        outcomes=designer.outcomes,
         key=key,
     )

@@ -2,6 +2,7 @@
 
 import inspect
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from quincunx.errors import ExperimentFailed
+from quincunx.errors import ConstantColumnWarning, ExperimentFailed
 from quincunx.model import Simulator
 from quincunx.run import simulate
 from quincunx.run.keys import key_text
@@ -72,7 +73,10 @@ class Mock:
     def __call__(self, design: Mapping[str, float], *, events: int, key: PRNGKeyArray) -> Any:
         """`events` events at a design, along the leading axis."""
         theta = {name: np.asarray(value, np.float32)[None] for name, value in self.theta.items()}
-        sims = simulate(self.simulator, theta=theta, events=events, design=dict(design), key=key, workers=0)
+        with warnings.catch_warnings():
+            # all yes, or all zero, is what an experiment may give; about a simulator it would be suspicious
+            warnings.simplefilter("ignore", ConstantColumnWarning)
+            sims = simulate(self.simulator, theta=theta, events=events, design=dict(design), key=key, workers=0)
         if bool(np.any(sims.failed)):
             raise ExperimentFailed(f"simulation {key_text(key)} of the mock failed; expected an outcome")
         return jax.tree.map(lambda a: np.asarray(a)[0], sims.x)

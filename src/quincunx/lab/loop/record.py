@@ -3,18 +3,31 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select
 
 from quincunx.lab.book import Book, schema
 from quincunx.lab.book.notes import Event, note_within
 
-__all__ = ["APPROVED", "BEGUN", "BELIEVED", "CHECKED", "FAILED", "OVERRULED", "PROPOSED", "STOPPED", "TOLD", "Record"]
+__all__ = [
+    "APPROVED",
+    "BEGUN",
+    "BELIEVED",
+    "CHECKED",
+    "FAILED",
+    "OVERRULED",
+    "PROPOSED",
+    "STOPPED",
+    "TOLD",
+    "Record",
+    "State",
+]
 
 BEGUN, PROPOSED, APPROVED, TOLD = "loop begun", "proposed", "approved", "told"
 BELIEVED, CHECKED, OVERRULED = "believed", "checked", "overruled"
 FAILED, STOPPED = "experiment failed", "loop stopped"
+State = Literal["propose", "approve", "measure", "update", "needs attention", "stopped"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,3 +91,27 @@ class Record:
         overruled = {event.facts["step"] for event in self.of(OVERRULED)}
         failed = [e for e in self.of(CHECKED) if e.facts["status"] == "fail" and e.facts["step"] not in overruled]
         return failed[-1] if failed else None
+
+    @property
+    def unchecked(self) -> list[int]:
+        """The experiments, from 1, that were not compared with what the posterior expects."""
+        done = {event.facts["step"] for event in self.of(CHECKED)}
+        return [step for step in range(1, len(self.told) + 1) if step not in done]
+
+    @property
+    def state(self) -> State:
+        """What the loop waits for.
+
+        >>> import tempfile, quincunx as qx
+        >>> Record(qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)).state
+        'propose'
+        """
+        if self.stopped is not None:
+            return "stopped"
+        if self.unchecked:
+            return "update"
+        if self.in_doubt is not None:
+            return "needs attention"
+        if self.awaited is not None:
+            return "measure"
+        return "propose" if self.at(PROPOSED, len(self.told)) is None else "approve"

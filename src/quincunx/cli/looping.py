@@ -1,0 +1,187 @@
+"""A loop in a run's lab book: begun with what the command line says, and gone on with by what the book says."""
+
+import dataclasses
+import getpass
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quincunx.cli.assignments import point
+from quincunx.cli.console import say
+from quincunx.cli.designing import designed
+from quincunx.cli.handle import is_run, opened
+from quincunx.cli.source import Source
+from quincunx.errors import UnknownRun, UsageError
+from quincunx.lab.loop import Loop, mock
+from quincunx.lab.loop.record import BEGUN, Record
+from quincunx.lab.study import Study
+
+ASKED = "loop asked for"
+"""The event that holds what the command line said when a loop was begun, so that it need not be said again."""
+CHANGED = "designer changed"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of a loop: None, or empty, for what it does not say."""
+
+    settings: tuple[str, ...] = ()
+    events: int | None = None
+    rounds: int | None = None
+    truth: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        *,
+        settings: Sequence[str] | None,
+        events: int | None,
+        rounds: int | None,
+        truth: str | None,
+        mocked: bool,
+    ) -> "Asked":
+        """From the options as they are typed; a mock of a problem has the problem's own parameters unless others are given.
+
+        Raises:
+            UsageError: for a mock whose parameters nobody says. NameMismatch, ShapeMismatch: for parameters that are not the simulator's.
+        """
+        names = source.simulator.prior.names
+        theta: Mapping[str, Any] | None = None
+        if truth is not None:
+            theta = point(truth, "--truth", ",".join(f"{name}=0.5" for name in names))
+        elif mocked and source.problem is not None:
+            theta = {name: getattr(v, "tolist", lambda v=v: v)() for name, v in source.problem.default_theta.items()}
+        elif mocked and not callable(designed(source, settings).experiment):
+            raise UsageError(
+                f'{source.text} has no parameters of its own to mock; give them with --truth "{names[0]}=0.5"'
+            )
+        if theta is not None:
+            source.simulator.prior.check(theta)
+        return cls(tuple(settings or ()), events, rounds, theta)
+
+    def study(self, source: Source) -> Study:
+        """The study of a source as it is asked for."""
+        study = designed(source, self.settings, events=self.events, rounds=self.rounds)
+        if self.truth is None:
+            return study
+        return dataclasses.replace(study, experiment=mock(study.simulator, self.truth))
+
+    def facts(self) -> dict[str, Any]:
+        """As an event of the book holds it."""
+        return {**dataclasses.asdict(self), "settings": list(self.settings)}
+
+    @classmethod
+    def again(cls, facts: Mapping[str, Any]) -> "Asked":
+        """The inverse of `facts`."""
+        return cls(tuple(facts["settings"]), facts["events"], facts["rounds"], facts["truth"])
+
+    def refuse_others(self, before: "Asked", study: Study, run: str) -> None:
+        """A loop keeps to what it was begun with.
+
+        Raises:
+            UsageError: if something else is said now.
+        """
+        designer = study.designer
+        assert designer is not None
+        pairs = {
+            "settings": (list(self.settings) or None, list(before.settings)),
+            "events": (self.events, designer.events),
+            "rounds": (self.rounds, designer.rounds),
+            "truth": (self.truth, before.truth),
+        }
+        for name, (now, then) in pairs.items():
+            if now is not None and now != then:
+                raise UsageError(
+                    f"the loop in {run} was begun with {name} {then} and is now asked for {now}; expected the same; leave --{name} out to go "
+                    "on, or begin another run"
+                )
+
+
+@contextmanager
+def looped(
+    source: Source, asked: Asked, run: str, *, name: str | None, folder: Path | None, seed: int | None
+) -> Iterator[Loop]:
+    """The loop in a run's book, begun if it is not there.
+
+    Raises:
+        UsageError: for another source, seed or anything else than it was begun with. SimulatorChanged: for another simulator.
+        UnknownRun, NetworkFolder, LedgerUnreachable and others: as `begin_book` and `open_book`.
+    """
+    from quincunx.lab import begin_book
+
+    where = source.text if source.module is None else str(Path(source.text).resolve())
+    if is_run(run):
+        try:
+            with opened(run, name=name) as book:
+                yield _in(book, source, asked, run, where, seed)
+            return
+        except UnknownRun:
+            if folder is None or name is None:
+                raise
+    key = asked.study(source).key if seed is None else seed
+    config = {"source": where, "sha256": source.sha256, "seed": key, "loop": True}
+    with begin_book(run, key=key, run=name, folder=folder, config=config) as book:
+        yield _in(book, source, asked, run, where, seed)
+
+
+def _in(book: Any, source: Source, asked: Asked, run: str, where: str, seed: int | None) -> Loop:
+    config = book.config
+    if config.get("source", where) != where:
+        raise UsageError(
+            f"the run {run} is about {config['source']}; got {where}; give the run's source, or another --run"
+        )
+    if seed is not None and config.get("seed", seed) != seed:
+        raise UsageError(
+            f"the run {run} has the seed {config['seed']}; got {seed}; leave --seed out, or begin another run"
+        )
+    record = Record(book)
+    _, facts = record.once(ASKED, 0, asked.facts())
+    before = Asked.again(facts)
+    study = before.study(source)
+    asked.refuse_others(before, study, run)
+    begun = record.at(BEGUN, 0)
+    loop = Loop(study, book)
+    if begun is not None:
+        _say_changed(book, begun.facts["designer"], loop.designer.describe())
+    return loop
+
+
+def _say_changed(book: Any, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """A designer may be changed under way, by whoever edits its file; it is said, and written down once."""
+    kept = [event.facts["designer"] for event in book.events(CHANGED)]
+    last = kept[-1] if kept else then
+    other = [f"{name} was {last.get(name)} and is {value}" for name, value in now.items() if last.get(name) != value]
+    if other:
+        say(f"the designer has changed: {'; '.join(other)}; the loop goes on with the new one")
+        book.note(CHANGED, decision=True, designer=dict(now))
+
+
+def asked_in(book: Any) -> Asked | None:
+    """What the loop in a book was begun with, if there is one."""
+    found = Record(book).at(ASKED, 0)
+    return None if found is None else Asked.again(found.facts)
+
+
+def person() -> str:
+    """Who types.
+
+    >>> bool(person())
+    True
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "somebody"
+
+
+def go_on(source: str, run: str, name: str | None) -> str:
+    """The command that looks at a loop or goes on with it.
+
+    >>> go_on("threshold", "my run", None)
+    "quincunx loop threshold --run 'my run'"
+    """
+    return shlex.join(["quincunx", "loop", source, "--run", run, *(("--name", name) if name else ())])
