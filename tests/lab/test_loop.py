@@ -16,7 +16,6 @@ from quincunx.errors import (
     AlreadyTold,
     DesignOutsideSpace,
     ExperimentFailed,
-    ImproperBelief,
     LoopStopped,
     NameMismatch,
     NoDensity,
@@ -24,6 +23,7 @@ from quincunx.errors import (
     NotApproved,
     ShapeMismatch,
     UnexplainedData,
+    UnsupportedPrior,
     UsageError,
 )
 from quincunx.lab.loop import History, Loop, mock, rehearse
@@ -52,7 +52,9 @@ TRUTH = {"a": 0.7}
 
 
 def study(experiment=None, simulator=line, **options):
-    return qx.Study(simulator, experiment, designer=qx.Designer(SPACE, **{"rounds": 3, "events": 2, **SMALL, **options}))
+    return qx.Study(
+        simulator, experiment, designer=qx.Designer(SPACE, **{"rounds": 3, "events": 2, **SMALL, **options})
+    )
 
 
 @pytest.fixture
@@ -116,7 +118,7 @@ def test_a_person_in_the_loop(place):
     assert loop.record.at(APPROVED, 0).facts["overridden"] is False
     for wrong, error in (
         ([[1.0, 2.0]], ShapeMismatch),
-        ({"y": [1.0]}, NameMismatch),
+        ("many", ShapeMismatch),
         ([[np.nan], [1.0]], NonFiniteObservation),
     ):
         with pytest.raises(error):
@@ -221,11 +223,8 @@ def test_what_cannot_be_looped_over_is_refused_by_name(place, tmp_path):
     dark = qx.wrap(lambda theta, *, rng, design: rng.normal(size=1), line.prior, name="dark")
     with pytest.raises(NoDensity):
         begun(tmp_path / "dark", None, dark)
-    improper = qx.simulator(qx.Prior(a=dist.ImproperUniform(dist.constraints.real, (), ())), tractable=Line)(
-        lambda theta, *, key, design: jnp.zeros(1)
-    )
-    with pytest.raises(ImproperBelief):
-        begun(tmp_path / "improper", None, improper).ask()
+    with pytest.raises(UnsupportedPrior, match="proper"):
+        qx.Prior(a=dist.ImproperUniform(dist.constraints.real, (), ()))
     with pytest.raises(UsageError, match="per_cost"):
         qx.Designer(SPACE, per_cost=True)
     with pytest.raises(DesignOutsideSpace):
