@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from quincunx.design import (
     Loss,
@@ -22,12 +22,15 @@ SHRINK = 16.0 / 17.0 / D
 SD = np.sqrt(1.0 - V)
 """Of the posterior mean, over outcomes."""
 DESIGN = {"d": D}
+TWO = t.ppf(norm.cdf(2.0), 15)
+"""Two standard errors, for errors that are themselves estimated from sixteen groups."""
 
 
 def holds(found, truth):
     """The truth within the bracket, and the value within its own error of it up to half of that bracket."""
-    assert found.lower - 2 * found.se <= truth <= found.upper + 2 * found.se, (found, truth)
-    assert abs(found.value - truth) <= 2 * found.se + 0.5 * (found.upper - found.lower), (found, truth)
+    error = TWO * found.se
+    assert found.lower - error <= truth <= found.upper + error, (found, truth)
+    assert abs(found.value - truth) <= error + 0.5 * (found.upper - found.lower), (found, truth)
 
 
 def squared(theta, action):

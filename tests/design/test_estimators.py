@@ -53,6 +53,7 @@ def ratio():
     return NRE(settings=TRAINING, network=network).fit(sims, line.prior, key=11)
 
 
+@pytest.mark.slow
 def test_a_learned_ratio_bounds_from_below_only(ratio):
     for method in ("auto", "nwj"):
         one = eig(line, {"d": 2.0}, estimator=ratio, method=method, n=256, inner=128, key=12)
@@ -64,6 +65,7 @@ def test_a_learned_ratio_bounds_from_below_only(ratio):
     assert plugged.upper is None and "plug-in" in plugged.estimator and any("no bound" in w for w in plugged.warnings)
 
 
+@pytest.mark.slow
 def test_a_learned_posterior_bounds_from_below_on_fresh_pairs():
     """Of b alone, with a as nuisance: the information is that about the target."""
     times = np.random.default_rng(1).uniform(-2.0, 2.0, 2000)

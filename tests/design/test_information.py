@@ -70,7 +70,7 @@ def test_inner_draws_grow_until_the_bracket_closes():
     one = eig(line, {"d": 50.0}, key=2)
     assert one.n_inner == 16 * 1024 and one.upper - one.lower < 0.1
     holds(one, line_information(50.0))
-    few = eig(line, {"d": 50.0}, inner=2, key=2)
+    few = eig(line, {"d": 50.0}, inner=2, method="nested", key=2)
     assert few.value == few.lower < np.log(few.n_inner + 1) and any("open" in said for said in few.warnings)
     assert any("ceiling" in said for said in few.warnings)
 

@@ -104,9 +104,16 @@ def eig_curve(
     One function is compiled, once, whatever the designs and however many. Arguments and errors are those of `eig`. Where the bracket of one design stays open, all
     designs are read at their lower ends, so that they can be compared.
 
-    >>> import quincunx as qx
-    >>> qx.eig_curve.__name__
-    'eig_curve'
+    >>> import jax, jax.numpy as jnp, numpy as np, numpyro.distributions as dist, types, quincunx as qx
+    >>> def log_likelihood(theta, x, design):
+    ...     z = (theta["a"] - design["d"]) / 0.5
+    ...     return jnp.where(x[0] > 0.5, jax.nn.log_sigmoid(z), jax.nn.log_sigmoid(-z))
+    >>> truth = types.SimpleNamespace(log_likelihood=log_likelihood, outcomes=np.array([0.0, 1.0]))
+    >>> @qx.simulator(qx.Prior(a=dist.Normal(0.0, 1.0)), tractable=truth)
+    ... def answer(theta, *, key, design):
+    ...     return jax.random.bernoulli(key, jax.nn.sigmoid((theta["a"] - design["d"]) / 0.5))
+    >>> eig_curve(answer, {"d": [0.0, 1.0, 2.0]}, key=0).value.round(6)
+    array([0.231138, 0.1766  , 0.079645])
     """
     rows = design_rows(designs)
     finder = estimator_of(

@@ -20,8 +20,9 @@ class Study:
     """What is to be found out: a simulator, the experiment to be explained, a method, a budget of simulations and a key.
 
     With a `designer` it is the study of a loop (see `Loop`), and `experiment` a function of a design that gives data, `mock(...)`, or None where a
-    person measures. Without one, `experiment` is an observation, the path of one (CSV, JSON or NPY), or a function without arguments that gives
-    either and is called when the answer is wanted; None for a study that only simulates. `method` is a name or a method such as `NPE(members=3)`.
+    person measures.
+    Without one, `experiment` is an observation, the path of one (CSV, JSON or NPY), or a function without arguments that gives either and is called when
+    the answer is wanted; None for a study that only simulates. `method` is a name or a method such as `NPE(members=3)`.
 
     Raises:
         UsageError: if the simulator is none, the budget is below 1, or the key is no integer. UnknownMethod: for a name that is none.

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
+from scipy.stats import multivariate_t
 
 from quincunx.design import Belief
 from quincunx.design.density import Density, density_of
@@ -15,7 +16,7 @@ from quincunx.infer.potential import constrained
 from quincunx.infer.samplers import draw
 from quincunx.infer.sets import padded_size
 from quincunx.lab.loop.history import History
-from quincunx.model import Simulator
+from quincunx.model import Prior, Simulator
 from quincunx.model.precision import double_scope
 
 __all__ = ["DRAWS", "believe", "log_likelihoods", "pairwise"]
@@ -23,7 +24,8 @@ __all__ = ["DRAWS", "believe", "log_likelihoods", "pairwise"]
 DRAWS = 16_384
 """How many draws stand for what is believed."""
 _ENOUGH = 2_000
-"""Effective draws of the prior below which a sampler goes to where the posterior is."""
+"""Effective draws that are enough."""
+_REFITS = 4
 _BLOCK = 1 << 19
 
 
@@ -32,7 +34,8 @@ def believe(
 ) -> Belief:
     """Draws of p(theta | everything that was told), anew from the prior each time: no error of an earlier round is carried on.
 
-    Prior draws are weighted by the likelihood while enough of them count; beyond that tempered SMC moves to the posterior.
+    Prior draws are weighted by the likelihood while enough of them count; then draws of a Student distribution that is fitted to them, mixed with the
+    prior; and where neither has enough effective draws, as with several narrow modes, tempered SMC moves to the posterior.
 
     Raises:
         NoDensity: without an exact or a learned likelihood. UnexplainedData: if the data are impossible at every parameter.
@@ -42,17 +45,50 @@ def believe(
     prior = Belief.of(simulator.prior, n, k_prior)
     if not len(history):
         return prior
-    log_w = log_likelihoods(density_of(simulator, estimator), prior.draws, history)
-    top = np.max(log_w)
-    if not np.isfinite(top):
+    density = density_of(simulator, estimator)
+    log_w = log_likelihoods(density, prior.draws, history)
+    if not np.isfinite(np.max(log_w)):
         raise UnexplainedData(
             "got data that are impossible at every parameter that was tried; expected data that the simulator can give; check their "
             "units and settings, or widen the prior"
         )
-    weights = np.exp(log_w - top)
-    if weights.sum() ** 2 / np.sum(weights**2) >= _ENOUGH:
-        return Belief.of(prior.named(), n, k_resample, prior=simulator.prior, weights=weights)
-    return _sampled(simulator, density_of(simulator, estimator), history, n, k_resample)
+    draws, rng = prior.draws, np.random.default_rng(np.asarray(jax.random.key_data(k_resample)))
+    for _ in range(_REFITS):
+        weights = np.exp(log_w - np.max(log_w))
+        if weights.sum() ** 2 / np.sum(weights**2) >= _ENOUGH:
+            named = Belief(simulator.prior, draws).named()
+            return Belief.of(named, n, k_resample, prior=simulator.prior, weights=weights)
+        draws, log_w = _refitted(simulator.prior, density, history, draws, weights, rng)
+    return _sampled(simulator, density, history, n, k_resample)
+
+
+def _refitted(
+    prior: Prior,
+    density: Density,
+    history: History,
+    draws: Float[np.ndarray, "n d"],
+    weights: Float[np.ndarray, " n"],
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
+    """Draws of a Student distribution with the moments of weighted ones in unconstrained space, a tenth of them of the prior, and their log-weights."""
+    n = len(draws)
+    u = np.asarray(prior.to_unconstrained(draws), np.float64)
+    share = weights / weights.sum()
+    mean = share @ u
+    centred = u - mean
+    spread = (centred * share[:, None]).T @ centred
+    # a single draw that counts has no spread of its own: never narrower than by a hundredth of what the draws before had
+    spread += 1e-4 * np.diag(np.var(u, axis=0)) + 1e-12 * np.eye(len(mean))
+    student = multivariate_t(mean, 1.5 * spread, df=5, seed=rng)
+    few = n // 10
+    k_few = jax.random.key(int(rng.integers(2**31)))
+    of_prior = np.asarray(prior.to_unconstrained(prior.sample_flat(few, key=k_few)), np.float64)
+    fresh = np.concatenate([np.reshape(student.rvs(n - few), (n - few, -1)), of_prior])
+    theta = np.asarray(prior.to_constrained(fresh.astype(np.float32)), np.float64)
+    log_prior = np.asarray(prior.log_prob_unconstrained(fresh.astype(np.float32)), np.float64)
+    log_q = np.logaddexp(np.log(0.9) + np.atleast_1d(student.logpdf(fresh)), np.log(0.1) + log_prior)
+    log_w = log_likelihoods(density, theta, history) + log_prior - log_q
+    return theta, np.where(np.isfinite(log_w), log_w, -np.inf)
 
 
 def log_likelihoods(density: Density, theta: Float[np.ndarray, "n d"], history: History) -> Float[np.ndarray, " n"]:

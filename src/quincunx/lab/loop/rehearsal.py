@@ -85,6 +85,8 @@ def rehearse(
 ) -> Rehearsal:
     """Run the loop of a study `loops` times, each on parameters drawn from the prior, without a lab book and without stopping early.
 
+    The first design is chosen once for all. A designer with fewer draws (n=64, inner=64) rehearses faster and chooses hardly worse.
+
     `designs`, a sequence of designs, replaces the choices: what fixed settings would have given, from the same truths and keys.
 
     Raises:
@@ -108,6 +110,8 @@ def rehearse(
     flat = np.asarray(prior.flatten(truths))
     sd, cost, ranks = [], [], []
     chosen: dict[str, list[list[float]]] = {name: [] for name in designer.space.names}
+    # before any data all loops stand at the same point
+    at_first: dict[str, float] | None = None
     for r in range(loops):
         experiment = mock(study.simulator, {name: value[r] for name, value in truths.items()})
         own = jax.random.fold_in(k_loops, r)
@@ -115,10 +119,13 @@ def rehearse(
         widths, spent, used = [belief.draws.std(axis=0)], [0.0], []
         for k in range(designer.rounds):
             k_choose, k_measure, k_believe = jax.random.split(jax.random.fold_in(own, k + 1), 3)
-            if fixed is None:
-                design = proposal(study, belief, k_choose, first=k == 0).designs[0]
-            else:
+            if fixed is not None:
                 design = fixed[k]
+            elif k == 0:
+                at_first = at_first or proposal(study, belief, k_choose, first=True).designs[0]
+                design = at_first
+            else:
+                design = proposal(study, belief, k_choose).designs[0]
             x = experiment(design, events=designer.events_at(design), key=k_measure)
             history = history.and_then(Experiment.told(study.simulator, design, x))
             belief = update(study, history, k_believe)
