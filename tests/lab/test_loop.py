@@ -137,7 +137,9 @@ def test_a_person_in_the_loop(place):
         loop.approve({"e": 7.0}, by="Bob")
     assert loop.approve({"d": 0.5}, by="Bob") == {"d": 0.5}
     assert loop.approve({"d": 1.0}, by="Cy") == {"d": 0.5}, "whoever is first decides"
-    loop.tell([[0.3], [0.1]], by="Bob")
+    with pytest.raises(AlreadyTold, match="experiment 1 at d = 2"):
+        loop.tell([[0.3], [0.1]], by="Bob")  # a file told again by mistake, at the settings that are now awaited
+    loop.tell([[0.2], [0.1]], by="Bob", design={"d": 0.5 + 1e-9})
     assert loop.timeline()[2]["overridden"] is True and loop.timeline()[2]["decided_by"] == "Bob"
     assert loop.state == "stopped"
 
@@ -256,3 +258,12 @@ def test_rehearsed_posteriors_cover_and_choices_beat_a_poor_fixed_design():
     assert abs(mean[-1, 0] - 65**-0.5) < 4 * error[-1, 0] + 0.01 * 65**-0.5
     assert abs(other[-1, 0] - 5**-0.5) < 4 * other_error[-1, 0] + 0.01 * 5**-0.5
     assert chosen.cost[:, -1].tolist() == [2.0] * 60
+
+
+def test_experiments_that_are_told_at_once_are_all_checked(place):
+    loop = begun(place)
+    loop.tell([[0.3]], by="Ada", design={"d": 1.0}, update=False)
+    loop.tell([[0.2]], by="Ada", design={"d": 0.5}, update=False)
+    assert loop.state == "update" and loop.record.unchecked == [1, 2]
+    loop.update()
+    assert loop.record.unchecked == [] and all(row["p_value"] is not None for row in loop.timeline())

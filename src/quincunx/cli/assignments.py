@@ -22,7 +22,7 @@ def assigned(text: str, option: str, example: str) -> dict[str, str]:
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not (name.isidentifier() and equals and value) or name in found:
             raise UsageError(
-                f'got {option} "{text}"; expected NAME=VALUE[,NAME=VALUE...], each name once; write for example {option} "{example}"'
+                f'got {option} "{text}"; expected NAME=VALUE[,NAME=VALUE...], each name once; write for example {option} {example}'
             )
         found[name] = value
     return found
@@ -107,5 +107,5 @@ def _number(value: str, text: str, option: str, example: str) -> Any:
         return [float(number) for number in read] if isinstance(read, list) else float(read)
     except (ValueError, TypeError):
         raise UsageError(
-            f'got {option} "{text}", in which {value} is no number; expected numbers; write for example {option} "{example}"'
+            f'got {option} "{text}", in which {value} is no number; expected numbers; write for example {option} {example}'
         ) from None
