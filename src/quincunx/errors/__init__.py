@@ -7,8 +7,23 @@ the command line can catch these classes without loading JAX.
 from collections.abc import Mapping
 from typing import Any
 
+from quincunx.errors.warned import (
+    AsymptoticWarning,
+    CalibrationWarning,
+    ConstantColumnWarning,
+    EnsembleSpreadWarning,
+    FailureWarning,
+    FewSimulationsWarning,
+    MisspecificationWarning,
+    PromotionWarning,
+    QuincunxWarning,
+    RecoveryWarning,
+    SamplerWarning,
+)
+
 __all__ = [
     "AllSimulationsFailed",
+    "AlreadyTold",
     "AsymptoticWarning",
     "BatchAxisError",
     "CalibrationWarning",
@@ -24,6 +39,7 @@ __all__ = [
     "DuplicateSite",
     "EnsembleSpreadWarning",
     "ExecutorBroken",
+    "ExperimentFailed",
     "FailureWarning",
     "FewSimulationsWarning",
     "ImproperBelief",
@@ -32,6 +48,7 @@ __all__ = [
     "LeaseLost",
     "LedgerBusy",
     "LedgerUnreachable",
+    "LoopStopped",
     "MissingExtra",
     "MisspecificationWarning",
     "MovingSupport",
@@ -42,6 +59,7 @@ __all__ = [
     "NoTruth",
     "NonFiniteGold",
     "NonFiniteObservation",
+    "NotApproved",
     "NotEnumerable",
     "OutputNotEmpty",
     "OutsideReference",
@@ -64,6 +82,7 @@ __all__ = [
     "TooManyAssignments",
     "TooManyFailures",
     "TruncatedFile",
+    "UnexplainedData",
     "UnknownKind",
     "UnknownMethod",
     "UnknownPlaceholder",
@@ -374,47 +393,3 @@ class UnusedParameter(QuincunxError):
 
 class ZeroProbability(QuincunxError):
     """A condition that has probability zero."""
-
-
-class QuincunxWarning(UserWarning):
-    """Anything Quincunx warns about."""
-
-
-class ConstantColumnWarning(QuincunxWarning):
-    """A column with no variance, which carries no information."""
-
-
-class FailureWarning(QuincunxWarning):
-    """Some simulations failed; they are kept, marked and counted."""
-
-
-class FewSimulationsWarning(QuincunxWarning):
-    """So few simulations that the answer will be poor."""
-
-
-class RecoveryWarning(QuincunxWarning):
-    """Something in a run's folder had to be mended: what was found and what was done."""
-
-
-class PromotionWarning(QuincunxWarning):
-    """An array was given a shape or dtype it did not come with, to make it usable."""
-
-
-class MisspecificationWarning(QuincunxWarning):
-    """An observation unlike anything that was simulated."""
-
-
-class SamplerWarning(QuincunxWarning):
-    """Draws whose own diagnostics say they should not be trusted as they are."""
-
-
-class CalibrationWarning(QuincunxWarning):
-    """An answer whose stated probabilities do not match frequencies."""
-
-
-class AsymptoticWarning(QuincunxWarning):
-    """Confidence sets from the large-sample law of the likelihood ratio where it need not hold: few events, or a maximum on a bound."""
-
-
-class EnsembleSpreadWarning(QuincunxWarning):
-    """Members of an ensemble that disagree, over all events together, by as much as the data can tell."""
