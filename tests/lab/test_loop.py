@@ -196,6 +196,33 @@ def test_data_that_no_parameter_explains_stop_the_loop_until_someone_has_looked(
         loop.overrule(by="Ada", why="again")
 
 
+def test_an_experiment_that_is_set_aside_no_longer_counts(place):
+    loop = begun(place)
+    loop.run()
+    without = loop.knowledge().draws
+    loop.tell([[-9.0], [9.0]], by="Ada")
+    known = loop.set_aside(1, by="Ada", why="the cable was loose")
+    assert loop.state == "propose" and len(loop.history) == 0 and loop.spent == 1.0
+    assert abs(known.draws.std() / without.std() - 1) < 0.05 and loop.timeline()[0]["counts"] is False
+    with pytest.raises(UsageError, match="count"):
+        loop.set_aside(1, by="Ada", why="again")
+    loop.run()
+    loop.tell([[0.3], [0.1]], by="Ada")
+    mean, variance = conjugate(loop.history)
+    assert abs(loop.knowledge().draws.mean() - mean) < 4 * np.sqrt(variance / 2000)
+
+
+def test_impossible_data_leave_a_loop_that_can_go_on_without_them(place):
+    toy = gallery.load("weinberg_toy")
+    designer = qx.Designer(Space(energy=[40.0, 47.0]), events=2, rounds=3, **SMALL)
+    loop = Loop(qx.Study(toy.simulator, designer=designer), lab.begin_book(place, key=0))
+    loop.run()
+    with pytest.raises(UnexplainedData, match="impossible"):
+        loop.tell([[2.0], [0.1]], by="Ada")
+    assert loop.state == "needs attention" and len(loop.record.told) == 1
+    assert loop.set_aside(1, by="Ada", why="not a cosine").told == 0 and loop.state == "propose"
+
+
 def test_the_same_outcome_of_a_coin_may_come_twice(place):
     problem = gallery.load("threshold")
     designer = qx.Designer(Space(level=[-1.0, 0.0, 1.0]), rounds=2, **SMALL)

@@ -53,6 +53,13 @@ def loop(
     overrule: Annotated[
         str | None, typer.Option("--overrule", metavar="WHY", help="Go on although the newest data failed their check.")
     ] = None,
+    set_aside: Annotated[
+        int | None,
+        typer.Option(
+            "--set-aside", metavar="N", min=1, help="Experiment N no longer counts; its data stay. With --why."
+        ),
+    ] = None,
+    why: Annotated[str | None, typer.Option("--why", metavar="WHY", help="With --set-aside: the reason.")] = None,
     stop: Annotated[
         str | None, typer.Option("--stop", metavar="WHY", help="End the loop; what was measured stays.")
     ] = None,
@@ -76,9 +83,11 @@ def loop(
     """
     if tell is None and (design is not None or again):
         raise UsageError("--design and --again are for data; give them with --tell FILE")
+    if (set_aside is None) != (why is None):
+        raise UsageError("--set-aside N and --why WHY go together; give both")
     if rehearse is None and run is None:
         raise UsageError("got no --run; expected the folder of the loop's lab book; write for example --run my-run")
-    from quincunx.cli.looping import Asked, go_on, looped
+    from quincunx.cli.looping import Asked, go_on, looped, person
     from quincunx.cli.source import read_source
 
     found = read_source(source)
@@ -92,6 +101,8 @@ def loop(
     try:
         with looped(found, asked, run, name=name, folder=folder, seed=seed) as lasting:
             done.append("begun")
+            if set_aside is not None and why is not None:
+                lasting.set_aside(set_aside, by=by or person(), why=why)
             _act(lasting, overrule=overrule, stop=stop, override=override, tell=tell, design=design, again=again, by=by)
             done.append("acted")
             _go(lasting, approve, by)

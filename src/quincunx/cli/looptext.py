@@ -5,12 +5,13 @@ from typing import Any
 import typer
 
 from quincunx.cli.console import cell, tabulate
-from quincunx.lab.loop import Loop, Rehearsal
+from quincunx.errors import UnexplainedData
+from quincunx.lab.loop import Knowledge, Loop, Rehearsal
 
 
 def facts_of(loop: Loop, again: str) -> dict[str, Any]:
     """Everything of a loop as plain facts, for machines."""
-    record, knowledge = loop.record, loop.knowledge()
+    record, knowledge = loop.record, _known(loop)
     choice = loop.ask() if loop.state in ("approve", "measure") else None
     awaited = record.awaited
     return {
@@ -20,7 +21,7 @@ def facts_of(loop: Loop, again: str) -> dict[str, Any]:
         "rounds": loop.designer.rounds,
         "spent": loop.spent,
         "timeline": loop.timeline(),
-        "knowledge": knowledge.summary().to_dict(),
+        "knowledge": knowledge.summary().to_dict() if isinstance(knowledge, Knowledge) else None,
         "proposal": None if choice is None else choice.to_dict(),
         "awaited": None if awaited is None else {n: awaited.facts[n] for n in ("design", "events", "by")},
         "next": what_next(loop, again),
@@ -35,12 +36,21 @@ def show(loop: Loop, again: str) -> None:
         decided = row["decided_by"] + (" (overridden)" if row["overridden"] else "")
         sd = [None if row["sd"] is None else float(row["sd"][name]) for name in columns]
         label = loop.designer.space.label(row["design"])
+        label += "" if row["counts"] else " (set aside)"
         rows.append([row["experiment"], label, decided, row["events"], row["cost"], *sd, row["p_value"]])
     if rows:
         tabulate(["experiment", "design", "decided by", "events", "cost", *(f"sd of {n}" for n in columns), "p"], rows)
-    typer.echo(repr(loop.knowledge()))
+    typer.echo(str(_known(loop)))
     for line in what_next(loop, again):
         typer.echo(line)
+
+
+def _known(loop: Loop) -> Knowledge | str:
+    """What is known, or why nothing can be."""
+    try:
+        return loop.knowledge()
+    except UnexplainedData as error:
+        return f"nothing is known: {error}"
 
 
 def what_next(loop: Loop, again: str) -> list[str]:
@@ -55,6 +65,7 @@ def what_next(loop: Loop, again: str) -> list[str]:
             f"needs attention: no parameter explains the data of experiment {doubt.facts['step']} (p = {doubt.facts['p_value']:.2g}); look at "
             "them, at their settings and at the simulator",
             f'go on all the same: {again} --overrule "WHY"',
+            f'go on without them: {again} --set-aside {doubt.facts["step"]} --why "WHY"',
         ]
     if state == "measure":
         awaited = record.awaited

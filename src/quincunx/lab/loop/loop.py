@@ -9,18 +9,19 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from quincunx import values
-from quincunx.design import Belief, Choice, choose
+from quincunx.design import Choice
 from quincunx.design.density import density_of
-from quincunx.errors import AlreadyTold, LoopStopped, NotApproved, UsageError
+from quincunx.errors import AlreadyTold, LoopStopped, NotApproved, UnexplainedData, UsageError
 from quincunx.lab.book import Book
 from quincunx.lab.designer import Designer
-from quincunx.lab.loop.believing import believe
 from quincunx.lab.loop.checking import surprise
 from quincunx.lab.loop.history import Experiment, History
 from quincunx.lab.loop.knowledge import Knowledge
 from quincunx.lab.loop.measuring import measure
+from quincunx.lab.loop.planning import proposal, update
 from quincunx.lab.loop.record import (
     APPROVED,
+    ASIDE,
     BEGUN,
     BELIEVED,
     CHECKED,
@@ -35,7 +36,7 @@ from quincunx.lab.loop.record import (
 from quincunx.lab.loop.stopping import reason_to_stop
 from quincunx.lab.study import Study
 
-__all__ = ["CHOICE", "DATA", "KNOWLEDGE", "Loop", "proposal", "update"]
+__all__ = ["CHOICE", "DATA", "KNOWLEDGE", "Loop"]
 
 CHOICE, DATA, KNOWLEDGE = "choice", "data", "knowledge"
 """What kinds of artefact a proposal, an experiment's data and a posterior are in the lab book."""
@@ -102,13 +103,18 @@ class Loop:
 
     @property
     def history(self) -> History:
-        """All experiments whose data are here, in the order in which they came."""
-        return History(
-            tuple(
-                Experiment.from_json(self.book.artefact_file(event.facts["sha256"]).read_bytes())
-                for event in self.record.told
-            )
-        )
+        """All experiments that count and whose data are here, in the order in which they came."""
+        return History(tuple(self._experiments().values()))
+
+    def _experiments(self) -> dict[int, Experiment]:
+        """The experiments that count, by their numbers from 1."""
+        record = self.record
+        counted = {event.facts["step"] + 1: event for event in record.told}
+        return {
+            number: Experiment.from_json(self.book.artefact_file(event.facts["sha256"]).read_bytes())
+            for number, event in counted.items()
+            if number not in record.aside
+        }
 
     @property
     def spent(self) -> float:
@@ -116,15 +122,22 @@ class Loop:
         return float(sum(event.facts["cost"] for event in self.record.told))
 
     def knowledge(self) -> Knowledge:
-        """What is known from all that was told: made once, and read from the book ever after."""
-        step = len(self.record.told)
-        kept = self.record.at(BELIEVED, step)
+        """What is known from all that was told and counts: made once, and read from the book ever after.
+
+        Raises:
+            UnexplainedData: if the data are impossible at every parameter; `set_aside` says which experiment no longer counts.
+        """
+        record = self.record
+        told, moment, aside = record.told, record.moment, record.aside
+        kept = record.at(BELIEVED, moment)
         if kept is None:
-            belief = update(self.study, self.history, self._key(_BELIEVE, step))
-            made = Knowledge(self.study.simulator.prior, belief.draws, step)
-            parents = [event.facts["sha256"] for event in self.record.told]
-            sha256 = self.book.artefact(made, KNOWLEDGE, parents=parents, facts={"step": step})
-            _, facts = self.record.once(BELIEVED, step, {"sha256": sha256, "summary": made.summary().to_dict()})
+            history = self.history
+            belief = update(self.study, history, self._key(_BELIEVE, moment))
+            made = Knowledge(self.study.simulator.prior, belief.draws, len(history))
+            parents = [event.facts["sha256"] for event in told if event.facts["step"] + 1 not in aside]
+            sha256 = self.book.artefact(made, KNOWLEDGE, parents=parents, facts={"step": moment})
+            summary = made.summary().to_dict()
+            _, facts = record.once(BELIEVED, moment, {"sha256": sha256, "told": len(told), "summary": summary})
         else:
             facts = dict(kept.facts)
         return values.load(self.book.artefact_file(facts["sha256"]))
@@ -136,7 +149,7 @@ class Loop:
             LoopStopped: if the loop has stopped, or a failed check waits for somebody to look at it.
         """
         self._open()
-        step = len(self.record.told)
+        step = self.record.moment
         kept = self.record.at(PROPOSED, step)
         if kept is None:
             knowledge = self.knowledge()
@@ -159,7 +172,7 @@ class Loop:
         Raises:
             DesignOutsideSpace, NameMismatch: for a design that the space does not allow. LoopStopped: as `ask`.
         """
-        step = len(self.record.told)
+        step = self.record.moment
         choice = self.ask()
         used = choice.designs[0] if design is None else self.designer.space.check(design)
         facts = {
@@ -198,7 +211,9 @@ class Loop:
         experiment = Experiment.told(self.study.simulator, at, x)
         expected = self.designer.events_at(at)
         same = {"numbers": experiment.numbers} if experiment.continuous else {"data": experiment.sha256}
-        known = [event for event in self.record.told if same.items() <= event.facts.items()]
+        aside = self.record.aside
+        counted = [event for event in self.record.told if event.facts["step"] + 1 not in aside]
+        known = [event for event in counted if same.items() <= event.facts.items()]
         if known and not again and (answers is None or experiment.continuous):
             raise AlreadyTold(
                 f"got data that are told already, as experiment {known[0].facts['step'] + 1} at "
@@ -229,11 +244,21 @@ class Loop:
         return self.update() if update else None
 
     def update(self) -> Knowledge:
-        """Learn from all data, check what is new against what is then expected, and stop if a rule says so."""
-        record, knowledge = self.record, self.knowledge()
-        experiments, density = self.history.experiments, density_of(self.study.simulator)
+        """Learn from all data, check what is new against what is then expected, and stop if a rule says so.
+
+        Raises:
+            UnexplainedData: if the data are impossible at every parameter; the newest experiment has then failed its check.
+        """
+        record = self.record
+        try:
+            knowledge = self.knowledge()
+        except UnexplainedData:
+            for step in record.unchecked:
+                record.once(CHECKED, step, {"p_value": 0.0, "status": "fail"})
+            raise
+        experiments, density = self._experiments(), density_of(self.study.simulator)
         for step in record.unchecked:
-            key, one = self._key(_CHECK, step), experiments[step - 1]
+            key, one = self._key(_CHECK, step), experiments[step]
             p = surprise(self.study.simulator, knowledge.belief, one, density, key=key)
             record.once(CHECKED, step, {"p_value": p, "status": "fail" if p < self.designer.surprise else "pass"})
         self._stop_if_due(knowledge)
@@ -245,6 +270,20 @@ class Loop:
         if doubt is None:
             raise UsageError("got overrule() without a failed check; expected one; see loop.state")
         self.record.once(OVERRULED, doubt.facts["step"], {"by": by, "why": why})
+
+    def set_aside(self, experiment: int, *, by: str, why: str) -> Knowledge:
+        """Let an experiment, numbered from 1, no longer count: its data stay in the book, its cost is spent, the posterior is made without it.
+
+        Raises:
+            UsageError: if there is no such experiment, or it was set aside before. UnexplainedData: as `update`.
+        """
+        record = self.record
+        if experiment not in range(1, len(record.told) + 1) or experiment in record.aside:
+            raise UsageError(
+                f"got experiment {experiment} to be set aside; expected one of the {len(record.told)} that were told and count, numbered from 1"
+            )
+        record.once(ASIDE, experiment, {"by": by, "why": why})
+        return self.update()
 
     def stop(self, *, by: str, why: str) -> None:
         """End the loop; what was measured stays."""
@@ -280,12 +319,14 @@ class Loop:
         return self.knowledge()
 
     def timeline(self) -> list[dict[str, Any]]:
-        """One row an experiment: design, who decided, events, cost, the posterior's standard deviations, and the check's p-value."""
+        """One row an experiment: design, who decided, events, cost, the posterior's standard deviations, the check's p-value, and
+        whether it counts."""
         record = self.record
         rows = []
         for event in record.told:
             step, facts = event.facts["step"] + 1, event.facts
-            believed, checked = record.at(BELIEVED, step), record.at(CHECKED, step)
+            after = [one for one in record.of(BELIEVED) if one.facts["told"] == step]
+            believed, checked = after[-1] if after else None, record.at(CHECKED, step)
             approved = None if facts["answers"] is None else record.at(APPROVED, facts["answers"])
             rows.append(
                 {
@@ -299,6 +340,7 @@ class Loop:
                     if believed is None
                     else {name: row["sd"] for name, row in believed.facts["summary"].items()},
                     "p_value": None if checked is None else checked.facts["p_value"],
+                    "counts": step not in record.aside,
                     "told": datetime.datetime.fromtimestamp(event.t, datetime.UTC).isoformat(timespec="seconds"),
                 }
             )
@@ -339,7 +381,8 @@ class Loop:
         if doubt is not None:
             raise LoopStopped(
                 f"the data of experiment {doubt.facts['step']} are not explained by any parameter (p = {doubt.facts['p_value']:.2g}); look "
-                "at them, at the simulator and the settings; loop.overrule(by=..., why=...) lets the loop go on"
+                "at them, at the simulator and the settings; loop.overrule(by=..., why=...) lets the loop go on with them, "
+                f"loop.set_aside({doubt.facts['step']}, by=..., why=...) without"
             )
 
     def _key(self, what: int, step: int) -> PRNGKeyArray:
@@ -347,28 +390,3 @@ class Loop:
 
     def __repr__(self) -> str:
         return f"Loop on {self.study.simulator.name}: {len(self.record.told)} experiments told, {self.state}"
-
-
-def update(study: Study, history: History, key: PRNGKeyArray) -> Belief:
-    """What is known from a history, made anew from the prior and all of its data."""
-    return believe(study.simulator, history, key=key)
-
-
-def proposal(study: Study, belief: Belief, key: PRNGKeyArray, *, first: bool = False) -> Choice:
-    """The next design by a study's designer; `first` heeds the one that the designer begins with."""
-    designer = study.designer
-    assert designer is not None
-    begin = first and designer.first is not None
-    where: Any = {n: [v] for n, v in designer.first.items()} if begin and designer.first else designer.space
-    return choose(
-        study.simulator,
-        where,
-        belief=belief,
-        cost=designer.cost,
-        per_cost=designer.per_cost,
-        events=designer.events,
-        n=designer.n,
-        inner=designer.inner,
-        outcomes=designer.outcomes,
-        key=key,
-    )

@@ -12,6 +12,7 @@ from quincunx.lab.book.notes import Event, note_within
 
 __all__ = [
     "APPROVED",
+    "ASIDE",
     "BEGUN",
     "BELIEVED",
     "CHECKED",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 BEGUN, PROPOSED, APPROVED, TOLD = "loop begun", "proposed", "approved", "told"
-BELIEVED, CHECKED, OVERRULED = "believed", "checked", "overruled"
+BELIEVED, CHECKED, OVERRULED, ASIDE = "believed", "checked", "overruled", "set aside"
 FAILED, STOPPED = "experiment failed", "loop stopped"
 State = Literal["propose", "approve", "measure", "update", "needs attention", "stopped"]
 
@@ -34,7 +35,7 @@ State = Literal["propose", "approve", "measure", "update", "needs attention", "s
 class Record:
     """The events of a loop, as they are in the book at this moment.
 
-    Steps are numbered by how many experiments had been told before: the proposal numbered 2 is made from two experiments' data.
+    Experiments are numbered from 1 in the order in which they were told; beliefs, proposals and approvals by the moment at which they were made.
     """
 
     book: Book
@@ -74,6 +75,16 @@ class Record:
         return self.of(TOLD)
 
     @property
+    def aside(self) -> frozenset[int]:
+        """The experiments, from 1, that no longer count."""
+        return frozenset(event.facts["step"] for event in self.of(ASIDE))
+
+    @property
+    def moment(self) -> int:
+        """How often what is known has changed: by experiments that were told, and by those that were set aside."""
+        return len(self.told) + len(self.aside)
+
+    @property
     def stopped(self) -> str | None:
         """Why the loop has stopped, if it has."""
         found = self.of(STOPPED)
@@ -87,15 +98,15 @@ class Record:
 
     @property
     def in_doubt(self) -> Event | None:
-        """The last failed check that nobody has overruled."""
-        overruled = {event.facts["step"] for event in self.of(OVERRULED)}
+        """The last failed check that nobody has overruled, of an experiment that counts."""
+        overruled = {event.facts["step"] for event in self.of(OVERRULED)} | self.aside
         failed = [e for e in self.of(CHECKED) if e.facts["status"] == "fail" and e.facts["step"] not in overruled]
         return failed[-1] if failed else None
 
     @property
     def unchecked(self) -> list[int]:
         """The experiments, from 1, that were not compared with what the posterior expects."""
-        done = {event.facts["step"] for event in self.of(CHECKED)}
+        done = {event.facts["step"] for event in self.of(CHECKED)} | self.aside
         return [step for step in range(1, len(self.told) + 1) if step not in done]
 
     @property
@@ -114,4 +125,4 @@ class Record:
             return "needs attention"
         if self.awaited is not None:
             return "measure"
-        return "propose" if self.at(PROPOSED, len(self.told)) is None else "approve"
+        return "propose" if self.at(PROPOSED, self.moment) is None else "approve"

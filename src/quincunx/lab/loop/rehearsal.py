@@ -12,8 +12,8 @@ from scipy.stats import binom
 from quincunx.design.density import density_of
 from quincunx.errors import UsageError
 from quincunx.lab.loop.history import Experiment, History
-from quincunx.lab.loop.loop import proposal, update
 from quincunx.lab.loop.measuring import mock
+from quincunx.lab.loop.planning import proposal, update
 from quincunx.lab.study import Study
 from quincunx.values import as_key
 
