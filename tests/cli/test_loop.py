@@ -135,6 +135,8 @@ def test_data_that_fail_their_check_wait_until_someone_has_looked(tmp_path):
     assert "needs attention" in quincunx("status", run).out
     assert loop(run, "--approve", source=study, code=3).out
     assert "proposed" in loop(run, "--overrule", "a cable was loose", source=study).out
+    assert loop(run, "--set-aside", 1, source=study, code=2).err
+    assert "(set aside)" in loop(run, "--set-aside", 1, "--why", "the wrong cable", source=study).out
     assert loop(run, "--stop", "enough", "--json", source=study).json["stopped"] == "enough"
 
 
