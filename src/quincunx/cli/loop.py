@@ -69,6 +69,9 @@ def loop(
             "--rehearse", metavar="N", min=2, help="Run N loops on parameters from the prior; nothing is written."
         ),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write an HTML page of the loop.", dir_okay=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Every random number follows from it.")] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Which run, where a database holds several.")
@@ -107,6 +110,10 @@ def loop(
             done.append("acted")
             _go(lasting, approve, by)
             code = _show(lasting, again_by, run, json)
+            if report is not None:
+                from quincunx.lab.loop.page import write_loop_page
+
+                say(f"open {write_loop_page(report, lasting, again_by).resolve()}")
     except KeyboardInterrupt:
         from quincunx.cli.folder import command
 
