@@ -15,8 +15,8 @@ CACHE := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.venv/compiled JAX_PERSISTENT_CACHE
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: $(VENV)/.core  ## run the main job on real data and write an HTML report
-	$(BIN)/quincunx demo boarding_school
+demo: $(VENV)/.core  ## the whole loop on the Weinberg angle, with a report
+	$(BIN)/quincunx demo weinberg_toy
 
 test: lint pytest  ## check the code and run every test that guards a promise
 

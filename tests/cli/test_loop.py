@@ -217,3 +217,14 @@ def test_what_makes_no_sense_is_refused(tmp_path, monkeypatch, arguments, code, 
     assert list(tmp_path.iterdir()) == []
     if arguments[0] == "loop":
         assert says in json.loads(done.out)["error"]["message"] or says == json.loads(done.out)["error"]["kind"]
+
+
+def test_the_demo_of_a_problem_with_settings_is_the_loop(tmp_path):
+    done = quincunx("demo", "threshold", "--out", tmp_path / "demo", "--json")
+    assert done.exit_code == 0, done.err
+    assert done.json["experiments"] == 4 and done.json["state"] == "approve" and done.json["rehearsal"]["covers"]
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert page.count("<svg") == 2 and "calibrated" in page and "waits for approval" in page
+    assert "http" not in page.split("<svg")[0].replace("http-equiv", "")
+    again = quincunx("loop", "threshold", "--run", tmp_path / "demo", "--report", tmp_path / "page.html")
+    assert again.exit_code == 0 and "Rehearsal" not in (tmp_path / "page.html").read_text()

@@ -35,11 +35,13 @@ def demo(
 ) -> None:
     """Run a worked problem, check it, write a report.
 
-    Simulates, trains, infers, draws the reference posterior where there is one, and checks. Exit code 3 if a check fails.
+    Simulates, trains, infers, draws the reference posterior where there is one, and checks. Exit code 3 if a check fails. Where settings may be
+    chosen, and no method is asked for, it is the loop: four experiments on a mock, the next one proposed, and a rehearsal of what was done.
     """
     from quincunx.cli.checking import run_checks
     from quincunx.cli.folder import RunFolder, first_free
     from quincunx.cli.job import resumable, run_job, save_reference
+    from quincunx.cli.loop_demo import is_for_a_loop, loop_demo
     from quincunx.cli.page import write_page
     from quincunx.cli.settings import configured, parse_settings
     from quincunx.cli.source import read_source
@@ -50,6 +52,9 @@ def demo(
         raise UsageError(
             f"{name} is a file; demo runs a gallery problem by name, and your own goes to: quincunx infer {name}"
         )
+    if method is None and is_for_a_loop(source):
+        loop_demo(source, first_free(source.name) if out is None else out, seed=seed, json=json)
+        return
     if method is None:
         # Networks that read single outcomes do not take sets of events, likelihoods do.
         method = "npe" if source.problem.events is None else "nle"

@@ -293,10 +293,12 @@ class Loop:
         self,
         *,
         approve: bool = True,
+        most: int | None = None,
         by: str = "quincunx",
         progress: Callable[[str], None] | None = None,
     ) -> Knowledge:
-        """Go on until the loop stops or waits for a person: for approval, if not `approve`; for data, without an experiment to call.
+        """Go on until the loop stops or waits for a person: for approval, if not `approve`; for data, without an experiment to call;
+        or until there is a proposal after `most` experiments.
 
         Raises:
             ExperimentFailed: if the experiment fails or takes too long; it is in the book, and the same call tries again.
@@ -307,7 +309,7 @@ class Loop:
             if state == "propose":
                 self.ask()
             elif state == "approve":
-                if not approve:
+                if not approve or (most is not None and len(self.record.told) >= most):
                     break
                 self.approve(by=by)
             elif state == "measure":

@@ -45,6 +45,14 @@ def write_loop_page(path: Path, loop: Loop, command: str, rehearsal: Rehearsal |
     return path
 
 
+_SAID = {
+    "propose": "to be proposed",
+    "approve": "waits for approval",
+    "measure": "waits for data",
+    "update": "data to be learned from",
+}
+
+
 def _state(loop: Loop) -> str:
     record = loop.record
     kind = {"needs attention": "fail", "stopped": "pass"}.get(loop.state, "unchecked")
@@ -52,7 +60,7 @@ def _state(loop: Loop) -> str:
     if record.in_doubt is not None:
         facts = record.in_doubt.facts
         said = f"no parameter explains the data of experiment {facts['step']} (p = {facts['p_value']:.2g})"
-    return f'<p class="verdict"><span class="chip {kind}">{loop.state}</span> {html.escape(said)}</p>'
+    return f'<p class="verdict"><span class="chip {kind}">{_SAID.get(loop.state, loop.state)}</span> {html.escape(said)}</p>'
 
 
 def _known(loop: Loop) -> str:

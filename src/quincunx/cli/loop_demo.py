@@ -1,0 +1,71 @@
+"""The loop on a worked problem: four experiments that are chosen, the next one proposed, and whether such intervals hold the truth."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+
+from quincunx.cli.console import emit, say
+from quincunx.cli.exits import CHECK_FAILED
+from quincunx.cli.folder import command
+from quincunx.cli.looping import Asked, go_on, looped
+from quincunx.cli.looptext import facts_of, facts_of_rehearsal, show, show_rehearsal
+from quincunx.cli.progress import progress
+from quincunx.cli.source import Source
+from quincunx.lab.loop import rehearse
+from quincunx.lab.loop.page import write_loop_page
+
+EXPERIMENTS = 4
+LOOPS = 200
+_DRAWS = {"n": 256, "inner": 128}
+
+
+def is_for_a_loop(source: Source) -> bool:
+    """Whether a problem has settings that are numbers, and a likelihood to learn from them by."""
+    problem = source.problem
+    if problem is None or not problem.space or getattr(problem.truth, "log_likelihood", None) is None:
+        return False
+    return all(np.ndim(value) == 0 for value in (problem.default_design or {}).values())
+
+
+def loop_demo(source: Source, where: Path, *, seed: int, json: bool) -> None:
+    """Run it into the lab book at `where`, or go on with the one that is there; the report stands beside it.
+
+    The designs that were chosen are then run again on 200 parameters of the prior: their posteriors must hold the truth as often as they say.
+    """
+    asked = Asked.of(source, settings=None, events=None, rounds=EXPERIMENTS + 1, truth=None, mocked=True)
+    again = go_on(source.text, str(where), None)
+    report = where / "report.html"
+    say(f"{source.problem.title}: {EXPERIMENTS} experiments, each chosen by what is known before it, into {where}")
+    with looped(source, asked, str(where), name=None, folder=None, seed=seed) as loop:
+        study = dataclasses.replace(loop.study, designer=dataclasses.replace(loop.designer, **_DRAWS))
+        loop = dataclasses.replace(loop, study=study)
+
+        def tell(state: str) -> None:
+            if state in ("propose", "measure"):
+                say(f"experiment {len(loop.record.told) + 1}: {'choosing' if state == 'propose' else 'measuring'}")
+
+        loop.run(most=EXPERIMENTS, progress=tell)
+        designs = [row["design"] for row in loop.timeline()]
+        designer = dataclasses.replace(study.designer, rounds=len(designs))
+        with progress("rehearsing") as told:
+            rehearsal = rehearse(
+                dataclasses.replace(study, designer=designer),
+                LOOPS,
+                designs=designs,
+                key=seed + 1,
+                progress=lambda done, total: told({"done": done, "total": total}),
+            )
+        write_loop_page(report, loop, command(), rehearsal)
+        if json:
+            facts: dict[str, Any] = {"out": str(where), "report": str(report), **facts_of(loop, again)}
+            emit({**facts, "rehearsal": facts_of_rehearsal(rehearsal)})
+        else:
+            show(loop, again)
+            show_rehearsal(rehearsal)
+            say(f"open {report.resolve()}")
+        failed = loop.state == "needs attention"
+    if failed or not rehearsal.covers():
+        raise typer.Exit(CHECK_FAILED)
