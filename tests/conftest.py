@@ -21,6 +21,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _MAPS = 8_000
 
 
+LONG = Path(__file__).parent / "long.txt"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests in long.txt are marked slow, by node id: each has shorter kin that run always, or is a study."""
+    long = {line for line in LONG.read_text().splitlines() if line and not line.startswith("#")}
+    for item in items:
+        if item.nodeid in long:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_configure(config):
     """Registered, not merely written here: doctests stand outside this folder."""
     config.pluginmanager.register(_Compiled(), "compiled")

@@ -22,7 +22,7 @@ class WithJointScore(eqx.Module):
     functional: Callable[..., Any]
     alpha: float = eqx.field(static=True, default=1.0)
     density: bool = eqx.field(static=True, default=False)
-    minimiser: ClassVar[str] = "that of the functional, whose gradient in theta is E[joint score | x]"
+    minimiser: ClassVar[str] = "f = that of the functional, whose gradient in theta is E[joint score | x]"
 
     def __call__(self, model, batch: dict[str, PyTree], *, key: PRNGKeyArray) -> Float[Array, ""]:
         """The functional's mean over the batch plus alpha times the squared error of the score."""
