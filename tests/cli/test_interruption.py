@@ -20,6 +20,7 @@ import quincunx as qx
 
 @qx.simulator(qx.Prior(level=dist.Normal(0.0, 1.0)), observables="volts")
 def slow(theta, *, rng, design=None):
+    open("began", "a").close()
     time.sleep(0.02)
     return theta["level"] + rng.normal(size=3)
 """
@@ -56,9 +57,8 @@ def status(folder: Path) -> dict:
 
 def test_interrupted_while_simulating(folder):
     process = start(folder, "--set", "epochs=3", "--json")
-    # the run has begun once its directory says so; the eight seconds of simulating follow
-    wait_for(lambda: (folder / "out" / "observation.json").exists(), process)
-    time.sleep(4.0)
+    # eight seconds of simulating follow the first simulation
+    wait_for(lambda: (folder / "began").exists() and (folder / "out" / "observation.json").exists(), process)
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=120)
     error = json.loads(out)["error"]

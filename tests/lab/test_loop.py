@@ -203,7 +203,8 @@ def test_an_experiment_that_is_set_aside_no_longer_counts(place):
     loop.tell([[-9.0], [9.0]], by="Ada")
     known = loop.set_aside(1, by="Ada", why="the cable was loose")
     assert loop.state == "propose" and len(loop.history) == 0 and loop.spent == 1.0
-    assert abs(known.draws.std() / without.std() - 1) < 0.05 and loop.timeline()[0]["counts"] is False
+    # two times 16,384 draws
+    assert abs(known.draws.std() / without.std() - 1) < 4 * 16_384**-0.5 and loop.timeline()[0]["counts"] is False
     with pytest.raises(UsageError, match="count"):
         loop.set_aside(1, by="Ada", why="again")
     loop.run()
@@ -241,6 +242,13 @@ def test_rules_of_stopping(place, tmp_path):
     dear = begun(tmp_path / "dear", mock(line, TRUTH), cost=lambda design: 1.0 + design["d"], budget=5.0)
     dear.run()
     assert "budget of 5" in dear.record.stopped and dear.spent == 6.0
+    idle = begun(tmp_path / "idle", mock(line, TRUTH), first={"d": 0.5}, least=100.0)
+    idle.run()
+    assert "promised less" in idle.record.stopped and len(idle.record.told) == 2, "the first design was not chosen"
+    dark = qx.Study(line, mock(line, TRUTH), designer=qx.Designer(Space(d=[0.0]), rounds=3, **SMALL))
+    blind = Loop(dark, lab.begin_book(tmp_path / "blind", key=0))
+    blind.run()
+    assert "teach anything" in blind.record.stopped and not blind.record.told, "and nothing is spent on it"
     ended = begun(tmp_path / "ended")
     ended.stop(by="Ada", why="the beam is gone")
     assert ended.state == "stopped" and ended.record.stopped == "the beam is gone"
@@ -266,8 +274,8 @@ def test_posteriors_far_in_the_tail_of_the_prior_are_found_and_impossible_data_a
     history = History((Experiment.of({"d": 2.0}, np.full((400, 1), 6.0), one=False),))
     draws = believe(line, history, key=jax.random.key(0), n=4000).draws
     mean, variance = conjugate(history)
-    assert abs(draws.mean() - mean) < 5 * np.sqrt(variance / 1000)
-    assert abs(draws.var() / variance - 1) < 5 * np.sqrt(2 / 1000)
+    assert abs(draws.mean() - mean) < 4 * np.sqrt(variance / 2000)
+    assert abs(draws.var() / variance - 1) < 4 * np.sqrt(2 / 2000)
     toy = gallery.load("weinberg_toy")
     impossible = History((Experiment.of({"energy": 47.0}, [2.0], one=True),))
     with pytest.raises(UnexplainedData, match="impossible"):
@@ -282,8 +290,8 @@ def test_rehearsed_posteriors_cover_and_choices_beat_a_poor_fixed_design():
     mean, error = chosen.width()
     other, other_error = poor.width()
     # sd 1 / sqrt(1 + 4 * 4 / .25) and 1 / sqrt(1 + 4 * .25 / .25), whatever the data
-    assert abs(mean[-1, 0] - 65**-0.5) < 4 * error[-1, 0] + 0.01 * 65**-0.5
-    assert abs(other[-1, 0] - 5**-0.5) < 4 * other_error[-1, 0] + 0.01 * 5**-0.5
+    assert abs(mean[-1, 0] - 65**-0.5) < 4 * error[-1, 0]
+    assert abs(other[-1, 0] - 5**-0.5) < 4 * other_error[-1, 0]
     assert chosen.cost[:, -1].tolist() == [2.0] * 60
 
 

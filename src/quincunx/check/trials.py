@@ -1,6 +1,5 @@
 """Fresh simulations sent through an estimator: the one set of arrays that every calibration test reads."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,6 +11,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from quincunx.check.features import data_columns
 from quincunx.errors import AllSimulationsFailed, TooFewSimulations, UsageError
+from quincunx.model.design import takes_design
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key
 
@@ -176,8 +176,7 @@ def _host(array) -> np.ndarray:
 
 
 def _log_p(log_likelihood, theta, x, sets, design):
-    # A likelihood that knows no settings is one that does not depend on them.
-    takes = design is not None and "design" in inspect.signature(log_likelihood).parameters
+    takes = design is not None and takes_design(log_likelihood)
     given = {"design": jax.tree.map(jnp.asarray, dict(design))} if takes else {}
 
     def of_one(point, x, given):

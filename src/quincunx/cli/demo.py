@@ -36,7 +36,8 @@ def demo(
     """Run a worked problem, check it, write a report.
 
     Simulates, trains, infers, draws the reference posterior where there is one, and checks. Exit code 3 if a check fails. Where settings may be
-    chosen, and no method is asked for, it is the loop: four experiments on a mock, the next one proposed, and a rehearsal of what was done.
+    chosen, and neither a method, nor its settings, nor a budget is given, it is the loop: four experiments on a mock, the next one proposed, and a
+    rehearsal of what was done on --simulations parameters of the prior.
     """
     from quincunx.cli.checking import run_checks
     from quincunx.cli.folder import RunFolder, first_free
@@ -52,8 +53,9 @@ def demo(
         raise UsageError(
             f"{name} is a file; demo runs a gallery problem by name, and your own goes to: quincunx infer {name}"
         )
-    if method is None and is_for_a_loop(source):
-        loop_demo(source, first_free(source.name) if out is None else out, seed=seed, json=json)
+    if method is None and set is None and budget is None and is_for_a_loop(source):
+        where = first_free(source.name) if out is None else out
+        loop_demo(source, where, loops=simulations, seed=seed, json=json)
         return
     if method is None:
         # Networks that read single outcomes do not take sets of events, likelihoods do.

@@ -47,7 +47,7 @@ def design(
     from quincunx.cli.handle import is_run, opened, source_of
     from quincunx.cli.looping import asked_in
     from quincunx.cli.source import read_source
-    from quincunx.design import choose
+    from quincunx.lab.loop.planning import proposal
 
     if is_run(source):
         if posterior is not None or run is not None:
@@ -64,21 +64,8 @@ def design(
     study = designed(found, settings, events=events)
     designer = study.designer
     assert designer is not None
-    where: Any = designer.space
-    if grid is not None:
-        where = designer.space.grid(_within(grid, len(designer.space.continuous)))
-    choice = choose(
-        study.simulator,
-        where,
-        belief=_belief(posterior, run, study),
-        cost=designer.cost,
-        per_cost=designer.per_cost,
-        events=designer.events,
-        n=designer.n,
-        inner=designer.inner,
-        outcomes=designer.outcomes,
-        key=seed,
-    )
+    where = None if grid is None else designer.space.grid(_within(grid, len(designer.space.continuous)))
+    choice = proposal(study, _belief(posterior, run, study), seed, where=where)
     if out is not None:
         _write(choice, out)
     if json:

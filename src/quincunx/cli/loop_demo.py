@@ -18,7 +18,6 @@ from quincunx.lab.loop import rehearse
 from quincunx.lab.loop.page import write_loop_page
 
 EXPERIMENTS = 4
-LOOPS = 200
 _DRAWS = {"n": 256, "inner": 128}
 
 
@@ -30,10 +29,10 @@ def is_for_a_loop(source: Source) -> bool:
     return all(np.ndim(value) == 0 for value in (problem.default_design or {}).values())
 
 
-def loop_demo(source: Source, where: Path, *, seed: int, json: bool) -> None:
+def loop_demo(source: Source, where: Path, *, loops: int, seed: int, json: bool) -> None:
     """Run it into the lab book at `where`, or go on with the one that is there; the report stands beside it.
 
-    The designs that were chosen are then run again on 200 parameters of the prior: their posteriors must hold the truth as often as they say.
+    The designs that were chosen are then run again on `loops` parameters of the prior: their posteriors must hold the truth as often as they say.
     """
     asked = Asked.of(source, settings=None, events=None, rounds=EXPERIMENTS + 1, truth=None, mocked=True)
     again = go_on(source.text, str(where), None)
@@ -53,7 +52,7 @@ def loop_demo(source: Source, where: Path, *, seed: int, json: bool) -> None:
         with progress("rehearsing") as told:
             rehearsal = rehearse(
                 dataclasses.replace(study, designer=designer),
-                LOOPS,
+                loops,
                 designs=designs,
                 key=seed + 1,
                 progress=lambda done, total: told({"done": done, "total": total}),

@@ -37,15 +37,13 @@ def best_batch(
     costs: np.ndarray | None = None,
     per_cost: bool = False,
     weight: float | None = None,
-    joint: bool | None = None,
 ) -> BestBatch:
     """The batch of `size` designs, repeats allowed, of highest joint information I(theta; x_1 .. x_q) on common draws.
 
     With at most 300 combinations all are compared; otherwise designs are added one at a time, each the best beside those chosen before, which for
     outcomes that are independent given theta reaches at least 1 - 1/e of the best joint information.
     """
-    if joint is None:
-        joint = comb(len(rows) + size - 1, size) <= COMBINATIONS
+    joint = comb(len(rows) + size - 1, size) <= COMBINATIONS
     largest = sum(sorted(counts)[-1:] * size)
 
     def compared(batches: list[tuple[int, ...]], padded: int) -> tuple[Curve, np.ndarray]:

@@ -70,12 +70,7 @@ class Belief:
         if isinstance(source, Belief):
             return cls(source.prior, source.draws[:n], source.from_prior)
         if isinstance(source, Prior):
-            try:
-                draws = np.asarray(source.sample_flat(n, key=k_draw), np.float64)
-            except NotImplementedError as error:
-                raise ImproperBelief(
-                    "got a prior that cannot be drawn from; expected a proper one; bound it, or condition it on data first"
-                ) from error
+            draws = np.asarray(source.sample_flat(n, key=k_draw), np.float64)
             return cls(source, draws, True)
         if isinstance(source, Posterior):
             draws = np.asarray(source.run(n, key=k_draw).theta, np.float64)

@@ -1,7 +1,6 @@
 """The density of one event as a function of the parameters and the settings: exact or learned, behind one interface."""
 
 import abc
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from quincunx.errors import NoDensity, UsageError
 from quincunx.infer import PotentialEstimator
 from quincunx.infer.terms import LearnedTerms
 from quincunx.model import Prior, Simulator
+from quincunx.model.design import takes_design
 from quincunx.model.outcome import flatten_outcome
 
 __all__ = ["Density", "above", "columns_of", "density_of", "has_density", "log_each"]
@@ -47,7 +47,7 @@ class ExactDensity(Density):
     def __call__(self, theta: Float[Array, " d"], x: Any, design: dict[str, Array]) -> Float[Array, ""]:
         """log p(x | theta, design)."""
         named = self.prior.unflatten(theta)
-        value = self.function(named, x, design) if self.with_design else self.function(named, x)
+        value = self.function(named, x, design=design) if self.with_design else self.function(named, x)
         return jnp.asarray(value, theta.dtype).reshape(())
 
 
@@ -101,7 +101,7 @@ def density_of(simulator: Simulator, estimator: Any = None) -> Density:
             f"got simulator '{simulator.name}', which has no log_likelihood, and no estimator; expected one of them; fit NLE or NRE on "
             "simulations with settings that vary and pass estimator=, or pass simulator(..., tractable=)"
         )
-    return ExactDensity(simulator.prior, function, _takes_design(function))
+    return ExactDensity(simulator.prior, function, takes_design(function))
 
 
 def columns_of(prior: Prior, names: Any) -> tuple[int, ...]:
@@ -141,9 +141,3 @@ def above(each: Float[Array, " e"], reference: Float[Array, " e"], mask: Float[A
     """
     difference = jnp.where(jnp.isnan(each), -jnp.inf, each) - jnp.where(jnp.isfinite(reference), reference, jnp.nan)
     return jnp.sum(jnp.where(mask > 0, difference, 0.0))
-
-
-def _takes_design(function: Callable[..., Any]) -> bool:
-    parameters = inspect.signature(function).parameters.values()
-    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len(by_place) >= 3 or any(p.kind == p.VAR_POSITIONAL for p in parameters)

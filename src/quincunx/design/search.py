@@ -1,7 +1,6 @@
 """Search a space that is too large for a grid, and compare what was looked at on common draws."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from jaxtyping import PRNGKeyArray
 
@@ -10,7 +9,7 @@ from quincunx.design.curve import Curve
 from quincunx.design.experiment import Events, Slots, event_counts
 from quincunx.design.found import Found
 from quincunx.design.information import curve_from
-from quincunx.design.space import Space, design_rows
+from quincunx.design.space import Space
 
 __all__ = ["search_space"]
 
@@ -25,10 +24,9 @@ def search_space(
     events: Events,
     *,
     constraint: Callable[[dict[str, float]], bool] | None = None,
-    extra: Mapping[str, Any] | None = None,
     key: PRNGKeyArray | int,
 ) -> Curve:
-    """The curve over the designs that Bayesian optimisation of the utility looked at, all on the same draws, and over `extra` ones."""
+    """The curve over the designs that Bayesian optimisation of the utility looked at, all on the same draws."""
     rows: list[dict[str, float]] = []
     found: list[Found] = []
 
@@ -39,7 +37,5 @@ def search_space(
         judged = utility(curve_from([design], [one]))
         return float(judged.value[0]), float(judged.se[0])
 
-    for design in [] if extra is None else design_rows(extra):
-        look(design)
     maximise(look, space, budget=min(60, BUDGET * space.dim), constraint=constraint, key=key)
     return curve_from(rows, found)

@@ -63,6 +63,11 @@ class Designer:
         if self.first is not None:
             object.__setattr__(self, "first", self.space.check(self.first))
 
+    @property
+    def beginning(self) -> dict[str, list[float]] | None:
+        """The only design of the first experiment, as designs to choose from; None if it is to be chosen."""
+        return None if self.first is None else {name: [value] for name, value in self.first.items()}
+
     def events_at(self, design: Mapping[str, Any]) -> int:
         """How many events an experiment at a design has.
 

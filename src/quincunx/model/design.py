@@ -1,13 +1,15 @@
 """Experimental settings: the same for every simulation, one per simulation, or drawn from a prior over them."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from quincunx.errors import NameMismatch, ShapeMismatch
 
-__all__ = ["design_at", "spread_design"]
+__all__ = ["design_at", "spread_design", "takes_design"]
 
 
 def spread_design(design: Mapping[str, Any] | None, n: int) -> dict[str, np.ndarray] | None:
@@ -50,3 +52,13 @@ def design_at(spread: Mapping[str, Any] | None, index: int) -> dict[str, Any] | 
     {'dose': np.float64(2.0)}
     """
     return None if spread is None else {name: value[index] for name, value in spread.items()}
+
+
+@lru_cache(maxsize=256)
+def takes_design(function: Callable[..., Any]) -> bool:
+    """Whether a function has a parameter `design`; one without is one that no setting changes.
+
+    >>> takes_design(lambda theta, x, design=None: 0.0), takes_design(lambda theta, x: 0.0)
+    (True, False)
+    """
+    return "design" in inspect.signature(function).parameters

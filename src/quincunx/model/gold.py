@@ -1,15 +1,14 @@
 """What a simulator can say of its own execution: latents, the joint log-probability, and what follows from it."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from quincunx.model.design import takes_design
 from quincunx.model.prior import Prior
 
 __all__ = ["Accumulator", "Gold", "told_by"]
@@ -126,10 +125,5 @@ def told_by(
     return jnp.concatenate([values, plain]), slopes
 
 
-@lru_cache(maxsize=256)
-def _takes_design(function: Callable[..., Any]) -> bool:
-    return "design" in inspect.signature(function).parameters
-
-
 def _with_design(function: Callable[..., Any], design: Any) -> dict[str, Any]:
-    return {"design": design} if design is not None and _takes_design(function) else {}
+    return {"design": design} if design is not None and takes_design(function) else {}

@@ -1,4 +1,4 @@
-"""From all that was measured to draws of the posterior: the exact likelihood or a learned one, summed over every event of every experiment."""
+"""From all that was measured to draws of the posterior: the likelihood, summed over every event of every experiment."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from scipy.stats import multivariate_t
 
 from quincunx.design import Belief
-from quincunx.design.density import Density, density_of
+from quincunx.design.density import Density, density_of, log_each
 from quincunx.errors import UnexplainedData
 from quincunx.infer.potential import constrained
 from quincunx.infer.samplers import draw
@@ -29,23 +29,21 @@ _REFITS = 4
 _BLOCK = 1 << 19
 
 
-def believe(
-    simulator: Simulator, history: History, *, estimator: Any = None, key: PRNGKeyArray, n: int = DRAWS
-) -> Belief:
+def believe(simulator: Simulator, history: History, *, key: PRNGKeyArray, n: int = DRAWS) -> Belief:
     """Draws of p(theta | everything that was told), anew from the prior each time: no error of an earlier round is carried on.
 
     Prior draws are weighted by the likelihood while enough of them count; then draws of a Student distribution that is fitted to them, mixed with the
     prior; and where neither has enough effective draws, as with several narrow modes, tempered SMC moves to the posterior.
 
     Raises:
-        NoDensity: without an exact or a learned likelihood. UnexplainedData: if the data are impossible at every parameter.
+        NoDensity: without a likelihood. UnexplainedData: if the data are impossible at every parameter.
         ImproperBelief: for a prior that cannot be drawn from.
     """
     k_prior, k_resample = jax.random.split(key)
     prior = Belief.of(simulator.prior, n, k_prior)
     if not len(history):
         return prior
-    density = density_of(simulator, estimator)
+    density = density_of(simulator)
     log_w = log_likelihoods(density, prior.draws, history)
     if not np.isfinite(np.max(log_w)):
         raise UnexplainedData(
@@ -53,12 +51,13 @@ def believe(
             "units and settings, or widen the prior"
         )
     draws, rng = prior.draws, np.random.default_rng(np.asarray(jax.random.key_data(k_resample)))
-    for _ in range(_REFITS):
+    for again in range(_REFITS + 1):
         weights = np.exp(log_w - np.max(log_w))
         if weights.sum() ** 2 / np.sum(weights**2) >= _ENOUGH:
             named = Belief(simulator.prior, draws).named()
             return Belief.of(named, n, k_resample, prior=simulator.prior, weights=weights)
-        draws, log_w = _refitted(simulator.prior, density, history, draws, weights, rng)
+        if again < _REFITS:
+            draws, log_w = _refitted(simulator.prior, density, history, draws, weights, rng)
     return _sampled(simulator, density, history, n, k_resample)
 
 
@@ -109,7 +108,7 @@ def _table(density: Density, theta: Array, x: Any, settings: Any, mask: Array) -
 
 
 def _total(density: Density, theta: Array, x: Any, settings: Any, mask: Array) -> Array:
-    each = jax.vmap(lambda event, design: density(theta, event, design))(x, settings)
+    each = log_each(density, theta, x, settings)
     return jnp.sum(jnp.where(mask > 0, each, 0.0))
 
 

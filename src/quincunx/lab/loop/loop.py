@@ -143,7 +143,7 @@ class Loop:
         return values.load(self.book.artefact_file(facts["sha256"]))
 
     def ask(self) -> Choice:
-        """The proposal for the next experiment, made once.
+        """The proposal for the next experiment, made once; the loop stops here if it promises too little.
 
         Raises:
             LoopStopped: if the loop has stopped, or a failed check waits for somebody to look at it.
@@ -153,13 +153,18 @@ class Loop:
         kept = self.record.at(PROPOSED, step)
         if kept is None:
             knowledge = self.knowledge()
-            choice = proposal(self.study, knowledge.belief, self._key(_CHOOSE, step), first=step == 0)
+            where = self.designer.beginning if step == 0 else None
+            choice = proposal(self.study, knowledge.belief, self._key(_CHOOSE, step), where=where)
             parent = self.record.at(BELIEVED, step)
             sha256 = self.book.artefact(
                 choice, CHOICE, parents=[] if parent is None else [parent.facts["sha256"]], facts={"step": step}
             )
-            told = {"sha256": sha256, "design": choice.design, "reason": choice.reason}
-            _, facts = self.record.once(PROPOSED, step, {**told, "information": choice.information.to_dict()})
+            told = {"sha256": sha256, "design": choice.design, "reason": choice.reason, "chosen": where is None}
+            cost = self.designer.cost_of(choice.designs[0])
+            _, facts = self.record.once(
+                PROPOSED, step, {**told, "cost": cost, "information": choice.information.to_dict()}
+            )
+            self._stop_if_due(knowledge)
         else:
             facts = dict(kept.facts)
         return values.load(self.book.artefact_file(facts["sha256"]))
@@ -367,7 +372,7 @@ class Loop:
 
     def _stop_if_due(self, knowledge: Knowledge) -> None:
         record = self.record
-        promised = [event.facts["information"] for event in record.of(PROPOSED)]
+        promised = [event.facts for event in record.of(PROPOSED) if event.facts["chosen"]]
         reason = reason_to_stop(
             self.designer, told=len(record.told), spent=self.spent, sd=knowledge.sd(), promised=promised
         )

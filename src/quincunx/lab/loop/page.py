@@ -20,8 +20,11 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-ur
 def loop_page(loop: Loop, command: str, rehearsal: Rehearsal | None = None) -> str:
     """HTML with the state, the posterior, the curve of the last proposal with the designs before it, the timeline, and a rehearsal's coverage.
 
-    >>> loop_page.__name__
-    'loop_page'
+    >>> import tempfile, quincunx as qx
+    >>> study = qx.Study(qx.gallery.load("threshold").simulator, designer=qx.Designer(qx.Space(level=[-1.0, 0.0])))
+    >>> page = loop_page(Loop(study, qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)), "quincunx <loop>")
+    >>> "to be proposed" in page, "quincunx &lt;loop&gt;" in page, page.count("<svg")
+    (True, True, 1)
     """
     title = f"The loop on {loop.study.simulator.name}"
     parts = [_state(loop), _known(loop), _next(loop), _timeline(loop)]

@@ -17,15 +17,13 @@ def update(study: Study, history: History, key: PRNGKeyArray) -> Belief:
     return believe(study.simulator, history, key=key)
 
 
-def proposal(study: Study, belief: Belief, key: PRNGKeyArray, *, first: bool = False) -> Choice:
-    """The next design by a study's designer; `first` heeds the one that the designer begins with."""
+def proposal(study: Study, belief: Any, key: PRNGKeyArray | int, *, where: Any = None) -> Choice:
+    """The next design by a study's designer, from its space or from designs `where`; arguments and errors as `choose`."""
     designer = study.designer
     assert designer is not None
-    begin = first and designer.first is not None
-    where: Any = {n: [v] for n, v in designer.first.items()} if begin and designer.first else designer.space
     return choose(
         study.simulator,
-        where,
+        designer.space if where is None else where,
         belief=belief,
         cost=designer.cost,
         per_cost=designer.per_cost,

@@ -122,7 +122,7 @@ def rehearse(
             if fixed is not None:
                 design = fixed[k]
             elif k == 0:
-                at_first = at_first or proposal(study, belief, k_choose, first=True).designs[0]
+                at_first = at_first or proposal(study, belief, k_choose, where=designer.beginning).designs[0]
                 design = at_first
             else:
                 design = proposal(study, belief, k_choose).designs[0]

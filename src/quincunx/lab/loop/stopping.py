@@ -15,7 +15,7 @@ def reason_to_stop(
 ) -> str | None:
     """Why to stop after `told` experiments, or None: rounds, budget, target, promises below `least` twice, or nothing to learn.
 
-    `promised` are the proposals' informations, oldest first.
+    `promised` are the proposals that were chosen, oldest first, with `information` and `cost`.
 
     >>> from quincunx.design import Space
     >>> reason_to_stop(Designer(Space(d=(0.0, 1.0)), rounds=3), told=3, spent=3.0, sd={}, promised=[])
@@ -27,8 +27,10 @@ def reason_to_stop(
         return f"the budget of {designer.budget:g} is spent"
     if designer.target_sd and all(sd[name] <= bound for name, bound in designer.target_sd.items()):
         return "the posterior is as narrow as was asked for"
-    if designer.least is not None and len(promised) >= 2 and all(p["value"] < designer.least for p in promised[-2:]):
-        return f"two proposals running promised less than {designer.least:g} nats"
-    if promised and promised[-1]["value"] + 2.0 * promised[-1]["se"] < _ZERO:
+    worth = [p["information"]["value"] / (p["cost"] if designer.per_cost else 1.0) for p in promised[-2:]]
+    if designer.least is not None and len(worth) == 2 and max(worth) < designer.least:
+        unit = "nats per cost" if designer.per_cost else "nats"
+        return f"two proposals running promised less than {designer.least:g} {unit}"
+    if promised and promised[-1]["information"]["value"] + 2.0 * promised[-1]["information"]["se"] < _ZERO:
         return "no experiment that may be chosen is expected to teach anything"
     return None
