@@ -1,6 +1,7 @@
 """The loop on a worked problem: four experiments that are chosen, the next one proposed, and whether such intervals hold the truth."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from quincunx.cli.looping import Asked, go_on, looped
 from quincunx.cli.looptext import facts_of, facts_of_rehearsal, show, show_rehearsal
 from quincunx.cli.progress import progress
 from quincunx.cli.source import Source
+from quincunx.errors import Interrupted
 from quincunx.lab.loop import rehearse
 from quincunx.lab.loop.page import write_loop_page
 
@@ -36,8 +38,19 @@ def loop_demo(source: Source, where: Path, *, loops: int, seed: int, json: bool)
     """
     asked = Asked.of(source, settings=None, events=None, rounds=EXPERIMENTS + 1, truth=None, mocked=True)
     again = go_on(source.text, str(where), None)
-    report = where / "report.html"
     say(f"{source.problem.title}: {EXPERIMENTS} experiments, each chosen by what is known before it, into {where}")
+    try:
+        failed = _run(source, asked, where, again, loops=loops, seed=seed, json=json)
+    except KeyboardInterrupt:
+        goes_on = shlex.join(["quincunx", "demo", source.text, "--out", str(where), "--seed", str(seed)])
+        raise Interrupted("stopped; every step that was done is in the book", resume=goes_on) from None
+    if failed:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _run(source: Source, asked: Asked, where: Path, again: str, *, loops: int, seed: int, json: bool) -> bool:
+    """Do it, show it, and say whether a check failed."""
+    report = where / "report.html"
     with looped(source, asked, str(where), name=None, folder=None, seed=seed) as loop:
         study = dataclasses.replace(loop.study, designer=dataclasses.replace(loop.designer, **_DRAWS))
         loop = dataclasses.replace(loop, study=study)
@@ -65,6 +78,4 @@ def loop_demo(source: Source, where: Path, *, loops: int, seed: int, json: bool)
             show(loop, again)
             show_rehearsal(rehearsal)
             say(f"open {report.resolve()}")
-        failed = loop.state == "needs attention"
-    if failed or not rehearsal.covers():
-        raise typer.Exit(CHECK_FAILED)
+        return loop.state == "needs attention" or not rehearsal.covers()
