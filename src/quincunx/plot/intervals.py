@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float, Real
-from scipy.stats import norm
+from scipy.special import ndtri
 
 
 def wilson(
@@ -16,7 +16,7 @@ def wilson(
     >>> low.round(2).tolist(), high.round(2).tolist()
     ([0.0, 0.24, 0.72], [0.28, 0.76, 1.0])
     """
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     n = np.maximum(np.asarray(trials, dtype=float), 1e-9)
     p = np.asarray(successes, dtype=float) / n
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)

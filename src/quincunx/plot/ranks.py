@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import binom, kstwo
 
 from quincunx.errors import ShapeMismatch
 from quincunx.plot.labels import shortened, text
@@ -40,6 +39,9 @@ def rank_counts(
     >>> counts.tolist(), bool(np.all((counts >= low) & (counts <= high)))
     ([20, 20, 20, 20, 20], True)
     """
+    # Late: it is as large as all else that draws.
+    from scipy.stats import binom
+
     starts = np.round(np.linspace(0, n_draws + 1, bins + 1)).astype(int)
     counts = np.histogram(ranks, bins=starts - 0.5)[0]
     share = np.diff(starts) / (n_draws + 1)
@@ -97,6 +99,8 @@ def sbc_ranks(
         )
     bins = bins or rank_bins(n_draws, len(ranks))
     if band is None:
+        from scipy.stats import kstwo
+
         width = float(kstwo.ppf(band_confidence, len(ranks)))
         band = (np.array([0.0, 1.0]), np.array([-width, -width]), np.array([width, width]))
     with drawing(theme) as colours:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy.interpolate import Akima1DInterpolator, RectBivariateSpline
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from quincunx.errors import ShapeMismatch
 from quincunx.plot.labels import plain_ticks, units_of, with_unit
@@ -53,7 +53,7 @@ def scan_curve(
         axes.plot(*smooth_curve(theta, q), color=colours.posterior)
         top = min(_TOP, 1.08 * float(np.max(q[np.isfinite(q)], initial=4.5)))
         for level in _LEVELS:
-            height = float(chi2.ppf(level, 1))
+            height = 2 * float(gammaincinv(0.5, level))
             if height < top:
                 level_line(axes, height, f"{100 * level:.4g} %", colours.muted)
         if best is not None:
@@ -85,7 +85,7 @@ def scan_map(
     """
     q = np.asarray(q, float)
     _check(q.shape, tuple(len(a) for a in axes_values))
-    cuts = [float(chi2.ppf(level, 2)) for level in _LEVELS]
+    cuts = [2 * float(gammaincinv(1.0, level)) for level in _LEVELS]
     with drawing(theme) as colours:
         figure, axes = square(axes_values, names, units)
         entries: list[Patch | Line2D] = regions(

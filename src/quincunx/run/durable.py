@@ -13,7 +13,7 @@ from typing import Any
 
 from quincunx.errors import DiskFull, ReadOnlyFolder
 
-__all__ = ["DRAFT", "HashedStream", "may_write", "refusals", "write_durably"]
+__all__ = ["DRAFT", "HashedStream", "file_sha256", "may_write", "refusals", "write_durably"]
 
 DRAFT = ".tmp-"
 """How the names of unfinished files begin; such a file belongs to nobody once its writer is gone."""
@@ -138,3 +138,16 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a"
+    >>> _ = file.write_bytes(b"abc")
+    >>> file_sha256(file)[:8]
+    'ba7816bf'
+    """
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

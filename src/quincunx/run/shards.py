@@ -1,6 +1,5 @@
 """Shards: one batch of simulations in one immutable, checksummed `.npz` file, which any NumPy can open."""
 
-import hashlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from quincunx._version import __version__
 from quincunx.errors import ChecksumMismatch, CorruptFile, SchemaTooNew, UsageError
 from quincunx.run.archive import read_arrays, write_arrays
-from quincunx.run.durable import write_durably
+from quincunx.run.durable import file_sha256, write_durably
 from quincunx.run.files import group_of
 from quincunx.run.keys import key_text
 from quincunx.run.simulations import Simulations
@@ -24,7 +23,6 @@ from quincunx.values import SCHEMA
 __all__ = [
     "SHARD_SCHEMA",
     "Shard",
-    "file_sha256",
     "read_groups",
     "read_shard",
     "shard_header",
@@ -229,19 +227,6 @@ def shard_of(path: str | os.PathLike[str]) -> Shard:
             "recovery, which simulates again what is lost"
         )
     return Shard(path.name, sha256, path.stat().st_size, told["round"], told["first"], told["rows"], told["failed"])
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
-
-    >>> import tempfile
-    >>> file = Path(tempfile.mkdtemp()) / "a"
-    >>> _ = file.write_bytes(b"abc")
-    >>> file_sha256(file)[:8]
-    'ba7816bf'
-    """
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def shard_named(name: str) -> tuple[int, int, int, str] | None:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from quincunx._verb import make_callable
 from quincunx.errors import (
     AllSimulationsFailed,
     FailureWarning,
@@ -268,3 +269,7 @@ def _tell_failures(sims: Simulations) -> None:
         FailureWarning,
         stacklevel=3,
     )
+
+
+# The function and its module share a name: whichever of them `quincunx.run.simulate` is, it can be called.
+make_callable(__name__, simulate)

@@ -10,14 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from quincunx import values
 from quincunx.errors import ChecksumMismatch, DataFileError, UnknownRun, UsageError
 from quincunx.lab.book import schema
 from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.plain import json_of
-from quincunx.run.durable import write_durably
-from quincunx.run.shards import file_sha256
+from quincunx.run.durable import file_sha256, write_durably
 
 __all__ = ["Artefact", "artefact_file", "artefacts", "keep"]
 
@@ -63,6 +61,8 @@ def keep(
             raise DataFileError(f"got '{path}', which is not a file; expected what is to be kept; check the path")
         content, called = path.read_bytes(), name or path.name
     else:
+        from quincunx import values
+
         with tempfile.TemporaryDirectory() as scratch:
             content, called = values.save(thing, Path(scratch) / "value.qx").read_bytes(), name or f"{kind}.qx"
     if Path(called).name != called or called.startswith("."):

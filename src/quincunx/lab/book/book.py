@@ -1,27 +1,21 @@
 """The lab book: the one thing that remembers a run, what was planned, done, measured and made in it."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jaxtyping import PRNGKeyArray
 from sqlalchemy import func, select
 
 from quincunx.errors import UnknownRun
 from quincunx.lab.book import artefacts, coordinator, leases, notes, recovery, rounds, schema
-from quincunx.lab.book.artefacts import Artefact
 from quincunx.lab.book.coordinator import Coordinator
-from quincunx.lab.book.leases import DONE, Lease
-from quincunx.lab.book.ledger import Ledger
-from quincunx.lab.book.notes import Event, Failure
+from quincunx.lab.book.leases import Lease
 from quincunx.lab.book.owner import new_owner
-from quincunx.lab.book.provenance import Provenance, provenance
+from quincunx.lab.book.progress import DONE
+from quincunx.lab.book.reading import Reading
 from quincunx.lab.book.recovery import GRACE, Recovery
-from quincunx.lab.book.rounds import Round
 from quincunx.model.simulator import Simulator
 from quincunx.run.keys import key_of
 from quincunx.run.sharded import ShardedSimulations
@@ -32,7 +26,7 @@ __all__ = ["Book"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Book:
+class Book(Reading):
     """One run's lab book: its batches and who works on them, its shards, metrics, events and artefacts.
 
     It is made by `begin_book` and `open_book`, holds no state but a connection, and may be used from several threads; every
@@ -56,23 +50,7 @@ class Book:
     (100, 3)
     """
 
-    ledger: Ledger
     recovered: Recovery
-
-    @property
-    def name(self) -> str:
-        """What the run is called."""
-        return self.ledger.name
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder, with shards/, artifacts/, config.toml and env.json."""
-        return self.ledger.folder
-
-    @property
-    def shard_folder(self) -> Path:
-        """Where shards are to be written."""
-        return self.ledger.shards
 
     @property
     def key(self) -> PRNGKeyArray:
@@ -81,18 +59,6 @@ class Book:
             return key_of(
                 connection.execute(select(schema.run.c.key).where(schema.run.c.id == self.ledger.run)).scalar_one()
             )
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The settings that the run was begun with."""
-        with self.ledger.database.read() as connection:
-            asked = select(schema.run.c.config).where(schema.run.c.id == self.ledger.run)
-            return json.loads(connection.execute(asked).scalar_one())
-
-    @property
-    def rounds(self) -> list[Round]:
-        """What was planned: the rounds with their design, who decided, and which simulator."""
-        return rounds.rounds(self.ledger)
 
     def use(self, simulator: Simulator, *, changed: bool = False) -> int:
         """The simulator's number in the book; its code is compared with that of the run's last one.
@@ -200,31 +166,6 @@ class Book:
         """Put batches back to be done: those numbered, or all that failed; returns how many."""
         return leases.requeue(self.ledger, batches)
 
-    @property
-    def state(self) -> dict[str, int]:
-        """How many batches are todo, leased, done and failed."""
-        return leases.states(self.ledger)
-
-    def state_of(self, round: int) -> dict[str, int]:
-        """How many batches of a round are todo, leased, done and failed."""
-        return leases.states(self.ledger, round)
-
-    def batches(self, round: int | None = None) -> list[dict[str, Any]]:
-        """Every batch as the ledger has it: state, owner, attempt, shard, times and what was said of it.
-
-        >>> import tempfile, quincunx as qx
-        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
-        >>> _ = book.plan(100, size=50, simulator=qx.gallery.load("two_moons").simulator)
-        >>> [(batch["first"], batch["state"]) for batch in book.batches()]
-        [(0, 'todo'), (50, 'todo')]
-        """
-        table = schema.batch
-        asked = select(table).where(table.c.run_id == self.ledger.run).order_by(table.c.round, table.c.idx)
-        if round is not None:
-            asked = asked.where(table.c.round == round)
-        with self.ledger.database.read() as connection:
-            return [dict(row) for row in connection.execute(asked).mappings()]
-
     @contextmanager
     def coordinator(self, *, duration: float = 60.0, owner: str | None = None) -> Iterator[Coordinator]:
         """Lead the run within a block; renew in time with `.stay()`.
@@ -272,10 +213,6 @@ class Book:
         """
         return self.shards(round).load()
 
-    def failures(self, round: int | None = None) -> list[Failure]:
-        """The simulations that failed, with their parameters and what they said (of each batch the first thousand)."""
-        return notes.failures(self.ledger, round)
-
     def note(self, event: str, *, decision: bool = False, **facts: Any) -> None:
         """Write an event down; a decision is on the disk when this returns.
 
@@ -286,10 +223,6 @@ class Book:
         {'by': 'Ada'}
         """
         notes.note(self.ledger, event, facts, decision=decision)
-
-    def events(self, kind: str | None = None, *, after: int = 0) -> list[Event]:
-        """Events in order, of one kind or all, after the one numbered `after`."""
-        return notes.events(self.ledger, kind=kind, after=after)
 
     def measure(self, step: int, **values: float) -> None:
         """Write numbers down that belong to a step, such as losses.
@@ -302,10 +235,6 @@ class Book:
         array([2. , 1.5])
         """
         notes.measure(self.ledger, step, values)
-
-    def metrics(self, name: str | None = None) -> dict[str, dict[str, np.ndarray]]:
-        """For each metric arrays `step`, `value` and `t` (seconds since 1970)."""
-        return notes.metrics(self.ledger, name)
 
     def artefact(
         self,
@@ -333,22 +262,6 @@ class Book:
         """
         return artefacts.keep(self.ledger, thing, kind, name=name, parents=parents, facts=facts)
 
-    def artefacts(self, kind: str | None = None) -> list[Artefact]:
-        """What is kept, oldest first: of one kind, or all but shards."""
-        return artefacts.artefacts(self.ledger, kind)
-
-    def artefact_file(self, sha256: str) -> Path:
-        """The file of an artefact, checked against its hash, of which the beginning will do."""
-        return artefacts.artefact_file(self.ledger, sha256)
-
-    def provenance(self, sha256: str) -> Provenance:
-        """All that an artefact was made from, down to simulator, version and key.
-
-        Raises:
-            UnknownRun: if there is no such artefact.
-        """
-        return provenance(self.ledger, sha256)
-
     def recover(self, *, thorough: bool = False, grace: float = GRACE) -> Recovery:
         """Make the ledger and the shards agree, as on opening; with `thorough` every shard is read and hashed.
 
@@ -360,16 +273,6 @@ class Book:
         False
         """
         return recovery.recover(self.ledger, thorough=thorough, grace=grace)
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self.ledger.database.close()
-
-    def __enter__(self) -> "Book":
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         table = schema.batch

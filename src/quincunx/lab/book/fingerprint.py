@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from quincunx._verb import make_callable
 from quincunx.errors import UnsupportedPrior
 from quincunx.model.simulator import Simulator
 from quincunx.model.told import Told
@@ -178,3 +179,7 @@ def _text(thing: FunctionType | type) -> str:
 def _names(code: CodeType) -> set[str]:
     inner = (c for c in code.co_consts if isinstance(c, CodeType))
     return set(code.co_names).union(*map(_names, inner))
+
+
+# The function and its module share a name: whichever of them `quincunx.lab.book.fingerprint` is, it can be called.
+make_callable(__name__, fingerprint)

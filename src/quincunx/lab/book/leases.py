@@ -11,22 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from quincunx.errors import ChecksumMismatch, DataFileError, LeaseLost, UnknownRun, UsageError
 from quincunx.lab.book import schema
 from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.owner import is_dead
-from quincunx.run.shards import Shard, file_sha256, read_groups, shard_header
+from quincunx.lab.book.progress import DONE, FAILED, LEASED, TO_DO
+from quincunx.run.durable import file_sha256
+from quincunx.run.shards import Shard, read_groups, shard_header
 from quincunx.run.status import NAMES, OK
 
 __all__ = [
-    "DONE",
-    "FAILED",
-    "LEASED",
-    "STATES",
-    "TO_DO",
     "Lease",
     "complete",
     "expire",
@@ -35,10 +32,7 @@ __all__ = [
     "release",
     "renew",
     "requeue",
-    "states",
 ]
-
-TO_DO, LEASED, DONE, FAILED = STATES = ("todo", "leased", "done", "failed")
 
 _KEPT = 1000
 """So many failed simulations of a batch are written down one by one; the shard holds all."""
@@ -279,24 +273,6 @@ def requeue_within(connection: Connection, numbers: list[int]) -> int:
     )
     connection.execute(schema.failure.delete().where(schema.failure.c.batch_id.in_(numbers)))
     return connection.execute(update(_batch).where(_batch.c.id.in_(numbers)).values(state=TO_DO, **empty)).rowcount
-
-
-def states(ledger: Ledger, round: int | None = None) -> dict[str, int]:
-    """How many batches are to be done, leased, done and failed.
-
-    >>> import tempfile, quincunx as qx
-    >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
-    >>> from quincunx.lab.book.rounds import plan, use
-    >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
-    >>> states(ledger)
-    {'todo': 2, 'leased': 0, 'done': 0, 'failed': 0}
-    """
-    asked = select(_batch.c.state, func.count()).where(_batch.c.run_id == ledger.run).group_by(_batch.c.state)
-    if round is not None:
-        asked = asked.where(_batch.c.round == round)
-    with ledger.database.read() as connection:
-        found: dict[str, int] = dict(connection.execute(asked).tuples().all())
-    return {state: found.get(state, 0) for state in STATES}
 
 
 def _is(held: Lease) -> tuple[Any, ...]:

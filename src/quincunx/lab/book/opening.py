@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from quincunx.errors import UnknownRun
-from quincunx.lab.book import ledger, recovery
+from quincunx.lab.book import beginning, ledger, recovery
 from quincunx.lab.book.book import Book
 from quincunx.lab.book.ledger import Where
 from quincunx.lab.book.migrate import migrate
@@ -39,7 +39,7 @@ def begin_book(
     >>> begin_book(tempfile.mkdtemp() + "/epidemic", key=0, config={"budget": 1000})
     Book of run 'epidemic': 0 of 0 batches done, 0 simulations, none failed
     """
-    return Book(ledger.begin(where, key=key, name=run, folder=folder, config=config), Recovery())
+    return Book(beginning.begin(where, key=key, name=run, folder=folder, config=config), Recovery())
 
 
 def open_book(

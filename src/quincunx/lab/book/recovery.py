@@ -11,11 +11,12 @@ from sqlalchemy import select
 
 from quincunx.errors import CorruptFile, DataFileError, RecoveryWarning, SchemaTooNew, UnsafeFile
 from quincunx.lab.book import schema
-from quincunx.lab.book.leases import DONE, complete, expire, requeue_within
+from quincunx.lab.book.leases import complete, expire, requeue_within
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.notes import note, note_within
-from quincunx.run.durable import DRAFT, refusals
-from quincunx.run.shards import file_sha256, shard_header, shard_named, shard_of
+from quincunx.lab.book.progress import DONE
+from quincunx.run.durable import DRAFT, file_sha256, refusals
+from quincunx.run.shards import shard_header, shard_named, shard_of
 
 __all__ = ["GRACE", "Recovery", "recover"]
 

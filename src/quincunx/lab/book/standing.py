@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from quincunx._verb import make_callable
 from quincunx.lab.book import schema
-from quincunx.lab.book.book import Book
 from quincunx.lab.book.clock import seconds
-from quincunx.lab.book.leases import DONE, LEASED
 from quincunx.lab.book.notes import Event
 from quincunx.lab.book.owner import is_dead
+from quincunx.lab.book.progress import DONE, LEASED
+from quincunx.lab.book.reading import Reading
 
 __all__ = ["Holder", "Standing", "standing"]
 
@@ -59,7 +60,7 @@ class Standing:
         return {**asdict(self), "missing": self.missing}
 
 
-def standing(book: Book) -> Standing:
+def standing(book: Reading) -> Standing:
     """How a run stands; nothing is written, so that it may be asked while others work on the run.
 
     >>> import tempfile, quincunx as qx
@@ -113,3 +114,7 @@ def standing(book: Book) -> Standing:
         mended=tuple(event for event in events if event.kind in ("recovered", "lost")),
         events=tuple(events[-_EVENTS:]),
     )
+
+
+# The function and its module share a name: whichever of them `quincunx.lab.book.standing` is, it can be called.
+make_callable(__name__, standing)

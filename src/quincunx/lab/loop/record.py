@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from sqlalchemy import select
 
-from quincunx.lab.book import Book, schema
+from quincunx.lab.book import schema
 from quincunx.lab.book.notes import Event, note_within
+from quincunx.lab.book.reading import Reading
 
 __all__ = [
     "APPROVED",
@@ -38,7 +39,7 @@ class Record:
     Experiments are numbered from 1 in the order in which they were told; beliefs, proposals and approvals by the moment at which they were made.
     """
 
-    book: Book
+    book: Reading
 
     def of(self, kind: str) -> list[Event]:
         """Events of one kind, oldest first."""
