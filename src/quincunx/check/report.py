@@ -122,31 +122,20 @@ class Report(eqx.Module):
         """
         from quincunx import plot
 
+        details = {result.name: result.detail for result in self.results}
         if kind == "ranks":
-            ranked = [r for r in self.results if r.name.startswith("sbc: ")]
+            ranked = [result for result in self.results if result.name.startswith("sbc: ")]
             if ranked:
-                draws, n = int(ranked[0].detail["draws"]), ranked[0].n
-                band = simultaneous_band(n, draws)
+                n = ranked[0].n
+                band = simultaneous_band(n, int(ranked[0].detail["draws"]))
                 grid = np.concatenate([[0.0], band.points, [1.0]])
                 low = np.concatenate([[0.0], band.lower / n - band.points, [0.0]])
                 high = np.concatenate([[0.0], band.upper / n - band.points, [0.0]])
-                ranks = np.stack([_among(r, draws) for r in ranked], axis=1)
-                names = [r.name.removeprefix("sbc: ") for r in ranked]
-                return plot.sbc_ranks(ranks, draws, names, band=(grid, low, high), theme=theme)
+                return plot.checked_ranks(details, band=(grid, low, high), theme=theme)
         elif kind == "coverage":
-            levels, curves, n = None, {}, 0
-            for result in self.results:
-                if result.name == "coverage":
-                    levels, n = result.detail["levels"], result.n
-                    curves["highest density"] = result.detail["coverage"]
-            for result in self.results:
-                if result.name == "tarp":
-                    n = result.n
-                    levels = np.linspace(0.05, 0.95, 19) if levels is None else levels
-                    fractions = result.detail["fractions"]
-                    curves["random points"] = np.mean(fractions[:, None] <= levels, axis=0)
-            if levels is not None:
-                return plot.coverage(levels, curves, n, theme=theme)
+            figure = plot.checked_coverage(details, theme=theme)
+            if figure is not None:
+                return figure
         elif kind == "predictive":
             for name in ("posterior predictive", "prior predictive"):
                 for result in self.results:
@@ -212,12 +201,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
-
-
-def _among(result: TestResult, draws: int) -> np.ndarray:
-    """Ranks among fewer draws, put where they fall among `draws`: uniform ranks stay uniform."""
-    ranks, own = np.asarray(result.detail["ranks"]), int(result.detail["draws"])
-    if own == draws:
-        return ranks
-    within = np.random.default_rng(0).random(len(ranks))
-    return np.minimum((ranks + within) * (draws + 1) / (own + 1), draws).astype(int)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from quincunx.errors import QuincunxWarning
+from quincunx.lab.book.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,21 +41,6 @@ def emit(value: Mapping[str, Any]) -> None:
     {"ess": 812.5, "r_hat": null}
     """
     sys.stdout.write(json.dumps(plain(value), allow_nan=False) + "\n")
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it: arrays as lists, anything unknown as its text, NaN and infinity as null."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(inner) for inner in value]
-    if isinstance(value, (str, bool, int)) or value is None:
-        return value
-    if hasattr(value, "tolist"):  # NumPy and JAX arrays and scalars
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    return str(value)
 
 
 def tabulate(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:

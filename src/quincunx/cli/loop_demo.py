@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import typer
 
-from quincunx.cli.console import emit, say
+from quincunx.cli.console import emit, plain, say
 from quincunx.cli.exits import CHECK_FAILED
 from quincunx.cli.folder import command
 from quincunx.cli.looping import Asked, go_on, looped
@@ -18,6 +18,7 @@ from quincunx.cli.source import Source
 from quincunx.errors import Interrupted
 from quincunx.lab.loop import rehearse
 from quincunx.lab.loop.page import write_loop_page
+from quincunx.lab.loop.record import REHEARSED
 
 EXPERIMENTS = 4
 _DRAWS = {"n": 256, "inner": 128}
@@ -70,6 +71,7 @@ def _run(source: Source, asked: Asked, where: Path, again: str, *, loops: int, s
                 key=seed + 1,
                 progress=lambda done, total: told({"done": done, "total": total}),
             )
+        loop.book.note(REHEARSED, **plain(facts_of_rehearsal(rehearsal)))
         write_loop_page(report, loop, command(), rehearsal)
         if json:
             facts: dict[str, Any] = {"out": str(where), "report": str(report), **facts_of(loop, again)}

@@ -22,6 +22,7 @@ from quincunx.cli.report import report
 from quincunx.cli.resume import resume
 from quincunx.cli.simulate import simulate
 from quincunx.cli.status import status
+from quincunx.cli.studio import studio
 from quincunx.cli.submit import submit
 from quincunx.cli.train import train
 from quincunx.cli.worker import worker
@@ -52,6 +53,7 @@ for name, verb in (
     ("check", check),
     ("design", design),
     ("loop", loop),
+    ("studio", studio),
     ("worker", worker),
     ("submit", submit),
     ("report", report),

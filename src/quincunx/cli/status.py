@@ -41,24 +41,14 @@ def status(
 
 def _loop(book: Any) -> dict[str, Any] | None:
     """Where the loop of a run stands, if it has one."""
-    begun = book.events("loop begun")
-    if not begun:
-        return None
-    from quincunx.lab.loop.record import Record
+    from quincunx.lab.loop.standing import loop_standing
 
-    record = Record(book)
-    awaited, designer = record.awaited, begun[0].facts["designer"]
-    changed = book.events("designer changed")
-    return {
-        "state": record.state,
-        "stopped": record.stopped,
-        "simulator": begun[0].facts["simulator"],
-        "space": designer["space"],
-        "experiments": len(record.told),
-        "rounds": (changed[-1].facts["designer"] if changed else designer)["rounds"],
-        "spent": float(sum(event.facts["cost"] for event in record.told)),
-        "awaited": None if awaited is None else awaited.facts["design"],
-    }
+    found = loop_standing(book)
+    if found is None:
+        return None
+    awaited = found["awaited"]
+    told = ("state", "stopped", "simulator", "space", "experiments", "rounds", "spent")
+    return {**{name: found[name] for name in told}, "awaited": None if awaited is None else awaited["design"]}
 
 
 _WAITS = {

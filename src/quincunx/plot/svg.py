@@ -37,16 +37,24 @@ def save_svg(figure: Figure, path: str | os.PathLike[str], *, alt: str) -> Path:
     >>> "prefers-color-scheme: dark" in path.read_text()
     True
     """
+    target = Path(path)
+    target.write_text(svg_text(figure, alt=alt), encoding="utf-8")
+    return target
+
+
+def svg_text(figure: Figure, *, alt: str) -> str:
+    """A figure drawn in the light theme as a whole SVG document that turns dark on dark screens.
+
+    >>> svg_text(Figure(figsize=(1.0, 1.0)), alt="a < b").count("<title>a &lt; b</title>")
+    1
+    """
     width, height, body = _body(figure, "figure")
     title = html.escape(alt)
-    target = Path(path)
-    target.write_text(
+    return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}"><title>{title}</title>'
-        f"<style>{colour_rules()}</style>{body}\n",
-        encoding="utf-8",
+        f"<style>{colour_rules()}</style>{body}\n"
     )
-    return target
 
 
 def colour_rules() -> str:

@@ -32,3 +32,18 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not plain")
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: arrays as lists, anything unknown as its text, NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, (str, bool, int)) or value is None:
+        return value
+    if hasattr(value, "tolist"):  # NumPy and JAX arrays and scalars
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    return str(value)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import select
@@ -15,7 +15,9 @@ from quincunx.lab.book.notes import Event, Failure
 from quincunx.lab.book.planned import Round
 from quincunx.lab.book.provenance import Provenance, provenance
 
-__all__ = ["Reading", "read_book"]
+__all__ = ["Reading", "Remembered", "read_book"]
+
+R = TypeVar("R", bound="Reading")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -108,7 +110,7 @@ class Reading:
         """Let go of the database."""
         self.ledger.database.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self: R) -> R:
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -116,6 +118,30 @@ class Reading:
 
     def __repr__(self) -> str:
         return f"Reading of run '{self.name}'"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Remembered(Reading):
+    """A book whose events were read once, at one moment: for whoever asks for many of them."""
+
+    kept: tuple[Event, ...]
+
+    @classmethod
+    def of(cls, book: Reading) -> "Remembered":
+        """All events of a book as they are now.
+
+        >>> import tempfile, quincunx as qx
+        >>> book = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0)
+        >>> then = Remembered.of(book)
+        >>> book.note("chosen")
+        >>> len(then.events("chosen")), len(book.events("chosen"))
+        (0, 1)
+        """
+        return cls(book.ledger, tuple(book.events()))
+
+    def events(self, kind: str | None = None, *, after: int = 0) -> list[Event]:
+        """Those events, of one kind or all, after the one numbered `after`."""
+        return [event for event in self.kept if (kind is None or event.kind == kind) and event.id > after]
 
 
 def read_book(where: Where, *, run: str | None = None) -> Reading:

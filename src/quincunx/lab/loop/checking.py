@@ -9,7 +9,7 @@ from quincunx.design.density import Density
 from quincunx.lab.loop.believing import pairwise
 from quincunx.lab.loop.history import Experiment
 from quincunx.model import Simulator
-from quincunx.run import simulate
+from quincunx.run.simulate import simulate
 
 __all__ = ["REPLICAS", "surprise"]
 

@@ -1,6 +1,5 @@
 """The loop of the scientific method over one study: ask what to measure, approve, tell what was measured, update on all of it, check, stop or go on."""
 
-import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +32,7 @@ from quincunx.lab.loop.record import (
     Record,
     State,
 )
+from quincunx.lab.loop.standing import timeline
 from quincunx.lab.loop.stopping import reason_to_stop
 from quincunx.lab.study import Study
 
@@ -119,7 +119,7 @@ class Loop:
     @property
     def spent(self) -> float:
         """The cost of all that was measured."""
-        return float(sum(event.facts["cost"] for event in self.record.told))
+        return self.record.spent
 
     def knowledge(self) -> Knowledge:
         """What is known from all that was told and counts: made once, and read from the book ever after.
@@ -328,30 +328,7 @@ class Loop:
     def timeline(self) -> list[dict[str, Any]]:
         """One row an experiment: design, who decided, events, cost, the posterior's standard deviations, the check's p-value, and
         whether it counts."""
-        record = self.record
-        rows = []
-        for event in record.told:
-            step, facts = event.facts["step"] + 1, event.facts
-            after = [one for one in record.of(BELIEVED) if one.facts["told"] == step]
-            believed, checked = after[-1] if after else None, record.at(CHECKED, step)
-            approved = None if facts["answers"] is None else record.at(APPROVED, facts["answers"])
-            rows.append(
-                {
-                    "experiment": step,
-                    "design": dict(facts["design"]),
-                    "decided_by": "nobody" if approved is None else approved.facts["by"],
-                    "overridden": None if approved is None else approved.facts["overridden"],
-                    "events": facts["events"],
-                    "cost": facts["cost"],
-                    "sd": None
-                    if believed is None
-                    else {name: row["sd"] for name, row in believed.facts["summary"].items()},
-                    "p_value": None if checked is None else checked.facts["p_value"],
-                    "counts": step not in record.aside,
-                    "told": datetime.datetime.fromtimestamp(event.t, datetime.UTC).isoformat(timespec="seconds"),
-                }
-            )
-        return rows
+        return timeline(self.record)
 
     def _measure(self, by: str) -> None:
         awaited = self.record.awaited

@@ -12,8 +12,8 @@ from jaxtyping import PRNGKeyArray
 
 from quincunx.errors import ConstantColumnWarning, ExperimentFailed
 from quincunx.model import Simulator
-from quincunx.run import simulate
 from quincunx.run.keys import key_text
+from quincunx.run.simulate import simulate
 
 __all__ = ["Mock", "measure", "mock"]
 

@@ -20,6 +20,7 @@ __all__ = [
     "FAILED",
     "OVERRULED",
     "PROPOSED",
+    "REHEARSED",
     "STOPPED",
     "TOLD",
     "Record",
@@ -28,7 +29,7 @@ __all__ = [
 
 BEGUN, PROPOSED, APPROVED, TOLD = "loop begun", "proposed", "approved", "told"
 BELIEVED, CHECKED, OVERRULED, ASIDE = "believed", "checked", "overruled", "set aside"
-FAILED, STOPPED = "experiment failed", "loop stopped"
+FAILED, STOPPED, REHEARSED = "experiment failed", "loop stopped", "rehearsed"
 State = Literal["propose", "approve", "measure", "update", "needs attention", "stopped"]
 
 
@@ -74,6 +75,11 @@ class Record:
     def told(self) -> list[Event]:
         """Experiments whose data are here."""
         return self.of(TOLD)
+
+    @property
+    def spent(self) -> float:
+        """The cost of all that was measured."""
+        return float(sum(event.facts["cost"] for event in self.told))
 
     @property
     def aside(self) -> frozenset[int]:

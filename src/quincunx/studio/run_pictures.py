@@ -1,0 +1,192 @@
+"""The pictures of a run: its loop, where its simulations fail, and what was measured while it went on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from quincunx import plot
+from quincunx._container import read_container
+from quincunx.lab.book.reading import Reading
+from quincunx.lab.loop.standing import loop_standing
+from quincunx.run.archive import read_arrays
+from quincunx.studio.sheet import DRAWS, PARAMETERS, Sheet
+
+__all__ = ["run_sheets"]
+
+_SIMULATIONS = 40_000
+
+
+def run_sheets(book: Reading) -> list[Sheet]:
+    """What can be drawn of a run at this moment."""
+    looped = loop_standing(book)
+    found: list[Sheet] = []
+    if looped is not None:
+        found += _of_loop(book, looped)
+    done = book.state["done"]
+    if done:
+        note = f"up to {_SIMULATIONS:,} simulations of all batches that are done"
+        caption = f"The share of simulations that failed along each parameter, of {note}. Where it is not flat, answers are conditional on success."
+        found.append(
+            Sheet(
+                "failures",
+                "Failures against parameters",
+                caption,
+                "Share of failed simulations by parameter.",
+                f"{done}",
+                lambda: _failures(book),
+            )
+        )
+    metrics = book.metrics()
+    if metrics:
+        size = sum(len(one["step"]) for one in metrics.values())
+        said = f"Numbers that were written down while the run went on: {', '.join(metrics)}."
+        found.append(Sheet("metrics", "Losses", said, said, f"{size}", lambda: _metrics(book)))
+    return found
+
+
+def _of_loop(book: Reading, looped: Mapping[str, Any]) -> list[Sheet]:
+    found = []
+    known, proposal, rows = looped["known"], looped["proposal"], looped["timeline"]
+    if known is not None:
+        first = next((e.facts["sha256"] for e in book.events("believed") if e.facts["told"] == 0), None)
+        caption = "Shaded regions hold 68 and 95 % of the posterior; dotted: the prior."
+        said = "; ".join(f"{name} {row['mean']:.4g} +- {row['sd']:.2g}" for name, row in known["summary"].items())
+        found.append(
+            Sheet(
+                "posterior",
+                f"What is known after {known['told']} experiment{'' if known['told'] == 1 else 's'}",
+                caption,
+                f"Posterior: {said}.",
+                known["sha256"][:16],
+                lambda: _knowledge(book, known, first),
+            )
+        )
+    if proposal is not None:
+        where = ", ".join(f"{name} = {_number(value)}" for name, value in proposal["design"].items())
+        one = proposal["information"]
+        bracket = (
+            ""
+            if one["lower"] is None or one["upper"] is None
+            else f", between {one['lower']:.3g} and {one['upper']:.3g}"
+        )
+        found.append(
+            Sheet(
+                "design",
+                "What the next experiment is expected to teach",
+                f"Proposed: {where}, {one['value']:.3g} +- {one['se']:.1g} nats{bracket}. {proposal['reason']} Marks below: designs run before.",
+                f"Expected information by design; the proposal is {where}.",
+                f"{proposal['sha256'][:16]}-{len(rows)}",
+                lambda: _design(book, proposal, rows),
+            )
+        )
+    if rows:
+        told = "The posterior's standard deviation against what was spent"
+        more = "; the band is what rehearsed loops had." if looped["rehearsal"] is not None else "."
+        version = f"{len(rows)}-{sum(row['counts'] for row in rows)}-{looped['rehearsal'] is not None}"
+        found.append(
+            Sheet("widths", "Width against cost", told + more, told + more, version, lambda: _widths(book, looped))
+        )
+    return found
+
+
+def _number(value: Any) -> str:
+    return "[" + ", ".join(f"{one:.4g}" for one in np.ravel(value)) + "]" if np.ndim(value) else f"{value:.4g}"
+
+
+def _knowledge(book: Reading, known: Mapping[str, Any], first: str | None) -> Figure:
+    names = list(known["summary"])[:PARAMETERS]
+    draws = read_container(book.artefact_file(known["sha256"]))[2]["draws"][:DRAWS, :PARAMETERS]
+    before = None
+    if first is not None and first != known["sha256"]:
+        before = read_container(book.artefact_file(first))[2]["draws"][:DRAWS, :PARAMETERS]
+    return plot.corner(draws, names, prior=before, name="posterior")
+
+
+def _design(book: Reading, proposal: Mapping[str, Any], rows: list[dict[str, Any]]) -> Figure | None:
+    arrays = read_container(book.artefact_file(proposal["sha256"]))[2]
+    start = "curve/designs/"
+    designs = {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
+    varying = [name for name, column in designs.items() if column.ndim == 1 and len(set(column.tolist())) > 1]
+    if not varying or any(column.ndim > 1 for column in designs.values()) or len(varying) > 2:
+        return _ranked(arrays["curve/eigs/value"], arrays["curve/eigs/se"])
+    value = arrays["curve/eigs/value"]
+    past = [[row["design"][name] for name in varying] for row in rows if all(name in row["design"] for name in varying)]
+    at = [proposal["design"][name] for name in varying]
+    if len(varying) == 2:
+        where = np.stack([designs[name] for name in varying], axis=1)
+        return plot.design_map(where, value, varying, chosen=at, past=np.asarray(past).reshape(-1, 2))
+    return plot.design_curve(
+        designs[varying[0]],
+        value,
+        varying[0],
+        lower=arrays["curve/eigs/lower"],
+        upper=arrays["curve/eigs/upper"],
+        se=arrays["curve/eigs/se"],
+        chosen=at[0],
+        past=np.ravel(np.asarray(past, float)),
+    )
+
+
+def _ranked(value: np.ndarray, error: np.ndarray) -> Figure:
+    """Designs that no axis can order stand in the order of their values."""
+    order = np.argsort(-value)
+    return plot.design_curve(np.arange(1.0, len(value) + 1), value[order], "design, by rank", se=error[order])
+
+
+def _widths(book: Reading, looped: Mapping[str, Any]) -> Figure:
+    rows = [row for row in looped["timeline"] if row["sd"] is not None]
+    first = [event.facts["summary"] for event in book.events("believed") if event.facts["told"] == 0]
+    names = list(looped["known"]["summary"])[:PARAMETERS]
+    sd = [[one[name]["sd"] for name in names] for one in first[:1]] + [
+        [row["sd"][name] for name in names] for row in rows
+    ]
+    spent = np.cumsum([row["cost"] for row in looped["timeline"]])
+    at = [0.0] * len(first[:1]) + [float(spent[row["experiment"] - 1]) for row in rows]
+    told = looped["rehearsal"]
+    expected = None
+    if told is not None:
+        expected = (
+            np.asarray(told["cost"]),
+            np.asarray(told["sd"])[:, : len(names)],
+            np.asarray(told["sd_se"])[:, : len(names)],
+        )
+    return plot.widths(np.asarray(at), np.asarray(sd), names, expected=expected)
+
+
+def _failures(book: Reading) -> Figure | None:
+    batches = [batch for batch in book.batches() if batch["state"] == "done" and batch["shard"]]
+    if not batches:
+        return None
+    # Of very many, some from every part of the run.
+    kept = batches[:: max(1, len(batches) // 64)]
+    each = max(1, _SIMULATIONS // len(kept))
+    columns: dict[str, list[np.ndarray]] = {}
+    failed = []
+    for batch in kept:
+        arrays = read_arrays(book.shard_folder / batch["shard"], only=("theta", "status"))
+        some = slice(0, each)
+        failed.append(arrays["status"][some] != 0)
+        for name, array in arrays.items():
+            if name.startswith("theta/"):
+                flat = array[some].reshape(len(array[some]), -1)
+                for i in range(flat.shape[1]):
+                    label = name.removeprefix("theta/") + (f"[{i}]" if array.ndim > 1 else "")
+                    columns.setdefault(label, []).append(flat[:, i])
+    names = list(columns)[:PARAMETERS]
+    theta = np.stack([np.concatenate(columns[name]) for name in names], axis=1)
+    return plot.failures(theta, np.concatenate(failed), names)
+
+
+def _metrics(book: Reading) -> Figure | None:
+    found = book.metrics()
+    train, held = (found.get(name) for name in ("train", "validation"))
+    if train is not None and held is not None:
+        n = min(len(train["value"]), len(held["value"]))
+        best = int(np.nanargmin(held["value"][:n])) if n else 0
+        return plot.losses(train["value"][:n, None], held["value"][:n, None], np.array([best])) if n else None
+    values = next(iter(found.values()), None)
+    if values is None or not len(values["value"]):
+        return None
+    return plot.losses(values["value"][:, None], values["value"][:, None], None, name=next(iter(found)))
