@@ -33,6 +33,9 @@ def loop(
             help="Accept the proposal; by default only where the experiment can be called, so that no person is needed.",
         ),
     ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="One experiment, then wait at the next proposal, also where it can be called.")
+    ] = False,
     override: Annotated[
         str | None,
         typer.Option("--override", metavar="NAME=VALUE", help="Take this design instead of the one proposed."),
@@ -104,11 +107,12 @@ def loop(
     try:
         with looped(found, asked, run, name=name, folder=folder, seed=seed) as lasting:
             done.append("begun")
+            before = len(lasting.record.told)
             if set_aside is not None and why is not None:
                 lasting.set_aside(set_aside, by=by or person(), why=why)
             _act(lasting, overrule=overrule, stop=stop, override=override, tell=tell, design=design, again=again, by=by)
             done.append("acted")
-            _go(lasting, approve, by)
+            _go(lasting, approve, by, once=once, first=before)
             code = _show(lasting, again_by, run, json)
             if report is not None:
                 from quincunx.lab.loop.page import write_loop_page
@@ -179,7 +183,7 @@ def _tell(loop: Any, path: Path, design: dict[str, float] | None, again: bool, w
         )
 
 
-def _go(loop: Any, approve: bool | None, by: str | None) -> None:
+def _go(loop: Any, approve: bool | None, by: str | None, *, once: bool, first: int) -> None:
     from quincunx.cli.looping import person
 
     called = callable(loop.study.experiment)
@@ -190,7 +194,7 @@ def _go(loop: Any, approve: bool | None, by: str | None) -> None:
         if called and state in ("propose", "measure"):
             say(f"experiment {len(loop.record.told) + 1}: {'choosing' if state == 'propose' else 'measuring'}")
 
-    loop.run(approve=accepts, by=who, progress=progress)
+    loop.run(approve=accepts, most=first + 1 if once else None, by=who, progress=progress)
 
 
 def _show(loop: Any, again: str, run: str, json: bool) -> int:

@@ -11,7 +11,8 @@ from quincunx import values
 from quincunx._verb import make_callable
 from quincunx.errors import Interrupted, UsageError
 from quincunx.infer import Posterior, infer, method_named
-from quincunx.lab.book import Book, fingerprint
+from quincunx.lab.book import Book
+from quincunx.lab.book.fingerprint import fingerprint
 from quincunx.lab.report.provenance import fingerprint as hash_of
 from quincunx.lab.study import Study
 

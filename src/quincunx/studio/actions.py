@@ -36,7 +36,7 @@ def loop_words(action: str, told: Mapping[str, Any], place: Place, book: Reading
     files: list[Path] = []
     if action == "approve":
         design = _text(told, "design")
-        words += [f"--override={design}"] if design else ["--approve"]
+        words += [*([f"--override={design}"] if design else ["--approve"]), "--once"]
     elif action == "tell":
         files.append(_file(told))
         words += ["--tell", str(files[0])]
@@ -46,7 +46,7 @@ def loop_words(action: str, told: Mapping[str, Any], place: Place, book: Reading
         # Whoever tells data has not yet seen what they are followed by.
         words += ["--no-approve"]
     elif action == "go on":
-        words += ["--approve"] if told.get("approve") is True else []
+        words += ["--approve" if told.get("approve") is True else "--no-approve"]
     elif action == "overrule":
         words += [f"--overrule={_text(told, 'why', needed=True)}", "--no-approve"]
     elif action == "set aside":

@@ -1,9 +1,9 @@
 """The studio's routes: a door that asks for the token, the page's own files, facts as JSON, pictures as SVG, and what may be done."""
 
-import asyncio
 import getpass
 import json
 import secrets
+import threading
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -65,6 +65,7 @@ def studio_app(
         Route("/", studio.page),
         Route("/door.js", studio.door_script),
         Route("/door.css", studio.door_style),
+        Route("/door.svg", studio.door_icon),
         Route("/static/{name}", studio.asset),
         Route("/api/session", studio.session, methods=["POST"]),
         Route("/api/places", studio.places),
@@ -90,10 +91,11 @@ def studio_app(
         app,
         token=token or secrets.token_urlsafe(32),
         hosts=hosts,
-        door=("/", "/door.js", "/door.css"),
+        door=("/", "/door.js", "/door.css", "/door.svg"),
         session="/api/session",
     )
     studio.guard = guard
+    guard.close = studio.closing.set
     return guard
 
 
@@ -113,7 +115,7 @@ class _Studio:
 
     def __init__(self, shelf: Shelf, jobs: Jobs, drawer: Drawer, allow_run: bool):
         self.shelf, self.jobs, self.drawer, self.allow_run = shelf, jobs, drawer, allow_run
-        self.closing = asyncio.Event()
+        self.closing = threading.Event()
         self.streams = 0
 
     @asynccontextmanager
@@ -136,6 +138,10 @@ class _Studio:
     def door_style(self, request: Request) -> Response:
         """How the door looks."""
         return _static("style.css")
+
+    def door_icon(self, request: Request) -> Response:
+        """Five dots."""
+        return _static("icon.svg")
 
     def asset(self, request: Request) -> Response:
         """A file of the page: one of those that are shipped, by its name."""

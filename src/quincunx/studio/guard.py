@@ -68,6 +68,7 @@ class Guard:
         self.app, self.token, self.door, self.session = app, token, frozenset(door), session
         self.hosts = frozenset(host.lower() for host in hosts)
         self.assets = assets_cookie(token)
+        self.close: Callable[[], None] = lambda: None
         self._wrong: deque[float] = deque(maxlen=_WRONG)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

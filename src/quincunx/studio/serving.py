@@ -1,11 +1,13 @@
 """The studio's server: on this machine's own address, unless another is asked for in so many words."""
 
 import asyncio
+import contextlib
 import ipaddress
 import secrets
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -58,11 +60,25 @@ def serve(
         ws="none",
         lifespan="on",
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, app.close)
     named = f"[{host}]" if ":" in host else host
     address = f"http://{named}:{listening.getsockname()[1]}/#token={key}"
-    with listening:
+    # The server ends in good order at Ctrl-C, and then raises it once more, for whoever wants to know.
+    with listening, contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(server, listening, lambda: ready(address)))
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is asked to end, so that what is streamed ends too."""
+
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]):
+        super().__init__(config)
+        self.ending = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """At Ctrl-C or SIGTERM."""
+        self.ending()
+        super().handle_exit(sig, frame)
 
 
 async def _run(server: uvicorn.Server, listening: socket.socket, ready: Callable[[], None]) -> None:

@@ -1,9 +1,9 @@
 """What is new, as it happens: server-sent events that say which place changed, for the page to ask again."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = ["changes", "mark_of"]
 
 _EVERY = 1.0
 _HEARTBEAT = 15.0
+_STEP = 0.1
 
 
 def mark_of(book: Reading) -> str:
@@ -63,7 +64,7 @@ def _answer_mark(record: dict[str, Any]) -> str:
 
 
 async def changes(
-    shelf: Shelf, jobs: Jobs, gone: Callable[[], Any], closing: asyncio.Event, *, every: float = _EVERY
+    shelf: Shelf, jobs: Jobs, gone: Callable[[], Any], closing: threading.Event, *, every: float = _EVERY
 ) -> AsyncIterator[str]:
     """Messages of `text/event-stream`: at first "hello", then "changed" with the ids of places (and "jobs") that did; a comment in between.
 
@@ -74,8 +75,9 @@ async def changes(
     yield f"id: {number}\nevent: hello\ndata: {json.dumps(sorted(before))}\n\n"
     spoke = time.monotonic()
     while not closing.is_set():
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(closing.wait(), every)
+        until = time.monotonic() + every
+        while time.monotonic() < until and not closing.is_set():
+            await asyncio.sleep(min(_STEP, every))
         if await gone():
             return
         now = await asyncio.to_thread(_marks, shelf, jobs)
