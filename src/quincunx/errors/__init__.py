@@ -296,6 +296,10 @@ class MissingExtra(QuincunxError):
         )
 
 
+class ReadOnlyStudio(QuincunxError):
+    """Something was to be done in a studio that only shows."""
+
+
 class UsageError(QuincunxError):
     """A call or a command whose arguments make no sense together."""
 

@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from quincunx._version import __version__
-from quincunx.errors import QuincunxError, UnknownRun, UsageError
+from quincunx.errors import QuincunxError, ReadOnlyStudio, UnknownRun, UsageError
 from quincunx.lab.book.plain import plain
 from quincunx.studio import facts
 from quincunx.studio.actions import loop_words, start_words
@@ -247,7 +247,7 @@ class _Studio:
 
     def _may_run(self) -> None:
         if not self.allow_run:
-            raise _ReadOnly("this studio only shows; start it with --allow-run to let it do things")
+            raise ReadOnlyStudio("this studio only shows; start it with --allow-run to let it do things")
 
     async def act(self, request: Request) -> Response:
         """Approve, tell, go on, overrule, set aside or stop a loop."""
@@ -292,10 +292,6 @@ class _Studio:
                 self.streams -= 1
 
         return StreamingResponse(watched(), media_type="text/event-stream")
-
-
-class _ReadOnly(QuincunxError):
-    """Something was to be done in a studio that only shows."""
 
 
 async def _told(request: Request) -> dict[str, Any]:

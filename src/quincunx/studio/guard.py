@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
@@ -19,6 +20,7 @@ COOKIE = "quincunx-assets"
 LARGEST_BODY = 16 * 2**20
 """Bytes of a request's body; data of an experiment larger than this are told on the command line."""
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
 _LONGEST_PATH = 2048
 _SAFE = ("GET", "HEAD")
 _WRONG = 20
@@ -38,14 +40,13 @@ HEADERS = {
 
 
 def host_of(text: str) -> str:
-    """The name in a Host header, without its port.
+    """The name in a Host header, without its port; nothing for a header of another form.
 
-    >>> host_of("localhost:8000"), host_of("[::1]:8000"), host_of("")
+    >>> host_of("localhost:8000"), host_of("[::1]:8000"), host_of("[::1].evil.com")
     ('localhost', '[::1]', '')
     """
-    if text.startswith("["):
-        return text[: text.find("]") + 1]
-    return text.rpartition(":")[0] if ":" in text else text
+    found = _HOST.fullmatch(text)
+    return "" if found is None else found.group(1)
 
 
 class Guard:
