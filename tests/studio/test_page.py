@@ -6,10 +6,12 @@ import urllib.error
 import urllib.request
 
 import pytest
+from typer.testing import CliRunner
 
 import quincunx as qx
+from quincunx.cli.main import app
 
-from .conftest import EVIL, book_of, loop_in
+from .conftest import EVIL, book_of
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -146,7 +148,7 @@ def test_news_comes_by_itself_and_back_after_the_studio_was_killed(tmp_path, ser
     studio = serve(tmp_path)
     one = watched()
     page = one.open(studio.address)
-    page.click("text=run >> nth=0")
+    page.click(".card h2 a")
     page.click("#tab-events")
     page.wait_for_selector("#kind")
     book.note("a thing happened", where="here")
@@ -160,12 +162,27 @@ def test_news_comes_by_itself_and_back_after_the_studio_was_killed(tmp_path, ser
 
 
 def test_a_person_s_loop_and_two_who_approve_at_once(tmp_path, serve, watched):
-    loop_in(tmp_path / "loop", told=0)
+    begun = CliRunner().invoke(
+        app,
+        [
+            "loop",
+            "threshold",
+            "--run",
+            str(tmp_path / "loop"),
+            "--settings",
+            "level=[-1,0,1]",
+            "--rounds",
+            "2",
+            "--seed",
+            "5",
+        ],
+    )
+    assert begun.exit_code == 0, begun.output
     studio = serve(tmp_path, "--allow-run")
     one, other = watched(), watched()
     for mine, name in ((one, "Ada"), (other, "Bob")):
         page = mine.open(studio.address)
-        page.click("text=loop >> nth=0")
+        page.click(".card h2 a")
         page.fill("#by", name)
     other.page.fill("#override", "level=1")
     one.page.click("#approve-send")

@@ -133,7 +133,8 @@ class Report(eqx.Module):
                 high = np.concatenate([[0.0], band.upper / n - band.points, [0.0]])
                 return plot.checked_ranks(details, band=(grid, low, high), theme=theme)
         elif kind == "coverage":
-            figure = plot.checked_coverage(details, theme=theme)
+            counts = [result.n for result in self.results if result.name in ("coverage", "tarp")]
+            figure = plot.checked_coverage(details, max(counts, default=0), theme=theme)
             if figure is not None:
                 return figure
         elif kind == "predictive":

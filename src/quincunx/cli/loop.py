@@ -34,7 +34,8 @@ def loop(
         ),
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="One experiment, then wait at the next proposal, also where it can be called.")
+        bool,
+        typer.Option("--once", help="One experiment, then wait at the next proposal, also where it can be called."),
     ] = False,
     override: Annotated[
         str | None,

@@ -46,20 +46,20 @@ def checked_ranks(
     return sbc_ranks(ranks, draws, list(ranked), band=band, theme=theme)
 
 
-def checked_coverage(details: Details, *, theme: str = "light") -> Figure | None:
-    """Coverage of highest-density regions and of random points (TARP), of those of the two tests that there are; None without any.
+def checked_coverage(details: Details, n: int, *, theme: str = "light") -> Figure | None:
+    """Coverage in n simulations of highest-density regions and of random points (TARP), of those of the two tests that there are; None
+    without any.
 
-    >>> checked_coverage({"sbc: a": {}}) is None
+    >>> checked_coverage({"sbc: a": {}}, 300) is None
     True
     """
-    levels, curves, n = None, {}, 0
+    levels, curves = None, {}
     if "coverage" in details:
         found = details["coverage"]
-        levels, n = np.asarray(found["levels"]), len(found["hpd_levels"])
+        levels = np.asarray(found["levels"])
         curves["highest density"] = np.asarray(found["coverage"])
     if "tarp" in details:
         fractions = np.asarray(details["tarp"]["fractions"])
-        n = len(fractions)
         levels = np.linspace(0.05, 0.95, 19) if levels is None else levels
         curves["random points"] = np.mean(fractions[:, None] <= levels, axis=0)
     return None if levels is None else coverage(levels, curves, n, theme=theme)

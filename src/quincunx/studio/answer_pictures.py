@@ -34,7 +34,8 @@ def answer_sheets(folder: Path) -> list[Sheet]:
             )
         )
     if checks.is_file():
-        details = _details(checks)
+        details, counts = _details(checks)
+        n = max((counts[name] for name in ("coverage", "tarp") if name in counts), default=0)
         stamp = _stamp(checks)
         if any(name.startswith("sbc: ") for name in details):
             caption = "Ranks of the true parameter among posterior draws, uniform if the posterior is right; below, their ECDF less the uniform's, with its band."
@@ -57,7 +58,7 @@ def answer_sheets(folder: Path) -> list[Sheet]:
                     caption,
                     "Coverage by credibility.",
                     stamp,
-                    lambda: plot.checked_coverage(details),
+                    lambda: plot.checked_coverage(details, n),
                 )
             )
         for kind in ("posterior", "prior"):
@@ -108,14 +109,14 @@ def _corner(folder: Path) -> Figure:
     return plot.corner(draws[:, :PARAMETERS], names[:PARAMETERS], reference=other)
 
 
-def _details(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """The arrays behind each test, by the tests' names."""
+def _details(path: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, int]]:
+    """The arrays behind each test, and how many simulations it had, by the tests' names."""
     _, spec, arrays = read_container(path)
     found: dict[str, dict[str, np.ndarray]] = {result["name"]: {} for result in spec["results"]}
     for name, array in arrays.items():
         number, _, which = name.partition("/")
         found[spec["results"][int(number)]["name"]][which] = array
-    return found
+    return found, {result["name"]: int(result["n"]) for result in spec["results"]}
 
 
 def _predictive(detail: Mapping[str, np.ndarray], kind: str) -> Figure:

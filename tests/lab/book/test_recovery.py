@@ -143,7 +143,7 @@ def test_the_folder_says_what_was_run_and_where(place):
 
 def test_a_beginning_that_was_killed_can_be_begun_again(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("quincunx.lab.book.ledger.to_toml", lambda settings: 1 / 0)
+        patch.setattr("quincunx.lab.book.beginning.to_toml", lambda settings: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             begin_book(tmp_path / "run", key=0)
     with pytest.raises(UnknownRun):

@@ -24,6 +24,7 @@ export function figure(address, sheet) {
         if (before) setTimeout(() => URL.revokeObjectURL(before.url), 2000);
         kept.set(address, { version: sheet.version, url });
         shown.src = url;
+        return shown.decode();
       })
       .catch((error) => frame.replaceChildren(h("p", { class: "warn" }, `No picture: ${error.message}`)))
       .finally(() => frame.removeAttribute("aria-busy"));
