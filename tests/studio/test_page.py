@@ -68,9 +68,9 @@ def watched(browser):
 
 def contrast(page, selector):
     """WCAG's contrast of an element's text with what is behind it."""
-    return page.eval_on_selector(
-        selector,
-        """element => {
+    return page.evaluate(
+        """selector => {
+          const element = document.querySelector(selector);
           const parse = text => text.match(/[\\d.]+/g).map(Number);
           const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
             .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -79,6 +79,7 @@ def contrast(page, selector):
           const pair = [light(parse(getComputedStyle(element).color)), light(parse(getComputedStyle(behind).backgroundColor))].sort((a, b) => b - a);
           return (pair[0] + 0.05) / (pair[1] + 0.05);
         }""",
+        selector,
     )
 
 

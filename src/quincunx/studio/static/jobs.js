@@ -6,7 +6,7 @@ import { chip, h, when } from "./dom.js";
 export async function jobs(studio) {
   const found = await get("/api/jobs");
   const list = found.jobs.map((job) => {
-    const state = job.ended === null ? "running" : job.code === 0 ? "done" : job.code === 3 ? "warn" : job.code === 4 ? "interrupted" : "failed";
+    const state = job.ended === null ? (job.begun ? "running" : "waiting") : !job.begun ? "interrupted" : job.code === 0 ? "done" : job.code === 3 ? "warn" : job.code === 4 ? "interrupted" : "failed";
     const stop = h("button", { type: "button", id: `interrupt-${job.number}` }, "Interrupt");
     stop.addEventListener("click", () => post(`/api/jobs/${job.number}/interrupt`, {}).catch((error) => stop.replaceWith(error.message)));
     return h(
@@ -14,7 +14,7 @@ export async function jobs(studio) {
       { class: "job" },
       h("h2", {}, `${job.number} `, chip(state)),
       h("p", {}, h("code", {}, job.command.join(" "))),
-      h("p", { class: "note" }, `${when(job.started)}${job.ended ? `, ended ${when(job.ended)} with code ${job.code}` : ""}`),
+      h("p", { class: "note" }, `${when(job.asked)}${job.ended ? `, ended ${when(job.ended)}${job.begun ? ` with code ${job.code}` : ""}` : ""}`),
       job.lines.length ? h("pre", { tabindex: "0", "aria-label": "What it said" }, job.lines.join("\n")) : null,
       job.ended === null && studio.allow_run ? stop : null,
     );
