@@ -64,7 +64,7 @@ def design(
     study = designed(found, settings, events=events)
     designer = study.designer
     assert designer is not None
-    where = None if grid is None else designer.space.grid(_within(grid, len(designer.space.continuous)))
+    where = None if grid is None else designer.space.grid(_within(grid, designer.space.intervals))
     choice = proposal(study, _belief(posterior, run, study), seed, where=where)
     if out is not None:
         _write(choice, out)

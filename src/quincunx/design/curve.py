@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from quincunx.design.estimate import EIG
-from quincunx.design.space import design_rows
+from quincunx.design.space import Design, brief, design_rows
 from quincunx.errors import UsageError
 from quincunx.values import register, save
 
@@ -69,7 +69,7 @@ class Eigs:
 @register("eig_curve")
 @dataclass(frozen=True, eq=False, repr=False)
 class Curve:
-    """Expected information gain (nats) at D designs: `designs` a dict of arrays (D,), `eigs` the estimates.
+    """Expected information gain (nats) at D designs: `designs` a dict of arrays (D,) or (D, length), `eigs` the estimates.
 
     `contributions` (D, N) hold those of every outer draw, the same draws at every design, so that differences between designs have smaller
     errors than the values; or (D, 1) for exact values.
@@ -81,7 +81,7 @@ class Curve:
 
     kind: ClassVar[str]
 
-    designs: dict[str, Float[np.ndarray, " d"]]
+    designs: dict[str, Float[np.ndarray, "d *length"]]
     eigs: Eigs
     contributions: Float[np.ndarray, "d n"]
 
@@ -106,14 +106,14 @@ class Curve:
         return self.eigs.upper
 
     @property
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[Design]:
         """The designs one by one."""
         return design_rows(self.designs)
 
     def __len__(self) -> int:
         return len(self.eigs)
 
-    def best(self) -> dict[str, float]:
+    def best(self) -> Design:
         """The design of highest value; its value is biased upwards by having been selected."""
         return self.rows[int(np.argmax(self.value))]
 
@@ -131,7 +131,7 @@ class Curve:
         return gap, more * float(rows.std(ddof=1) / np.sqrt(len(rows)))
 
     def cost_adjusted(
-        self, cost: Callable[[dict[str, float]], float] | Float[np.ndarray, " d"], *, weight: float | None = None
+        self, cost: Callable[[dict[str, Any]], float] | Float[np.ndarray, " d"], *, weight: float | None = None
     ) -> "Curve":
         """The same curve per unit of cost, or with `weight` less weight * cost: utilities in the place of information, bounds likewise.
 
@@ -214,7 +214,7 @@ class Curve:
 
     def __repr__(self) -> str:
         i = int(np.argmax(self.value))
-        where = ", ".join(f"{name} = {value:.4g}" for name, value in self.rows[i].items())
+        where = ", ".join(f"{name} = {brief(value)}" for name, value in self.rows[i].items())
         low, high = self.value.min(), self.value.max()
         head = f"Curve of {len(self)} designs ({self.eigs.estimator}): {low:.4g} to {high:.4g} nats, highest at {where}"
         said = sorted({warning for warnings in self.eigs.warnings for warning in warnings})
@@ -224,7 +224,7 @@ class Curve:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-def costs_of(cost: Any, rows: list[dict[str, float]]) -> Float[np.ndarray, " d"]:
+def costs_of(cost: Any, rows: list[Design]) -> Float[np.ndarray, " d"]:
     """The cost of each design, from a function of one or from numbers.
 
     Raises:

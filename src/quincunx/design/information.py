@@ -19,7 +19,7 @@ from quincunx.design.found import OPEN, Found, settled
 from quincunx.design.nested import GROWTH, nested
 from quincunx.design.posterior_bound import posterior_bound
 from quincunx.design.proposal import proposal
-from quincunx.design.space import design_rows
+from quincunx.design.space import Design, design_rows, stack_designs
 from quincunx.errors import NoDensity, UsageError
 from quincunx.infer import DirectEstimator, PotentialEstimator
 from quincunx.model import Simulator
@@ -50,8 +50,8 @@ def eig(
     """EIG(design) = E_{theta, x}[log p(x | theta, design) - log p(x | design)] = I(theta; x | design), in nats, with what is known of its error.
 
     Args:
-        belief: a `Belief`, a prior or a posterior; the simulator's prior unless given. design: settings by name, or several designs that
-        are run together, as a dict of arrays.
+        belief: a `Belief`, a prior or a posterior; the simulator's prior unless given. design: settings by name, a tuple for
+        a vector, or several designs that are run together, as a dict of arrays.
         method: "nested" (both bounds from the density), "enumerated" (exact, for finitely many `outcomes`), "proposal" (both bounds for narrow
         posteriors), "posterior" (lower, from an NPE-like estimator), "contrastive" and "nwj" (lower, from any learned likelihood or ratio), "fisher" (no
         bound: for screening), or "auto": the best of those that what is there allows.
@@ -124,17 +124,16 @@ def eig_curve(
     return curve_of(finder, rows, [Slots.of([row], [c], max(counts)) for row, c in zip(rows, counts)])
 
 
-def curve_of(finder: Finder, rows: list[dict[str, float]], slots: list[Slots]) -> Curve:
+def curve_of(finder: Finder, rows: list[Design], slots: list[Slots]) -> Curve:
     """The curve of what a finder finds in each of several slots; `rows` are the designs that they are named by."""
     return curve_from(rows, [finder(one) for one in slots])
 
 
-def curve_from(rows: list[dict[str, float]], found: list[Found]) -> Curve:
+def curve_from(rows: list[Design], found: list[Found]) -> Curve:
     """The curve of what was found at each of several designs, on the same draws."""
     is_open = settled(found)
     eigs = [one.eig(open_bracket=is_open) for one in found]
-    arrays = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
-    return Curve(arrays, Eigs.of(eigs), np.stack([one.rows(is_open) for one in found]))
+    return Curve(stack_designs(rows), Eigs.of(eigs), np.stack([one.rows(is_open) for one in found]))
 
 
 def estimator_of(
