@@ -142,7 +142,7 @@ def choose(
         curve = search_space(finder(0), space, utility, events, constraint=constraint, optuna=optuna, key=k_search)
     else:
         if optimiser == "gradient":
-            designs = {name: values[:8] for name, values in climb()[0].items()}
+            designs = {name: values[:4] for name, values in climb()[0].items()}
         given = _candidates(designs, constraint)
         counts = event_counts(events, given)
         size = max(counts)

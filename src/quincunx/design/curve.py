@@ -106,6 +106,11 @@ class Curve:
         return self.eigs.upper
 
     @property
+    def columns(self) -> dict[str, Float[np.ndarray, " d"]]:
+        """Every number of the designs by name, `times[0]` of a vector."""
+        return _columns(self.designs)
+
+    @property
     def rows(self) -> list[Design]:
         """The designs one by one."""
         return design_rows(self.designs)
@@ -155,31 +160,22 @@ class Curve:
     def plot(
         self, *, past: Mapping[str, Any] | None = None, chosen: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
-        """The curve with its bracket along one setting, or a map of two: a Matplotlib figure.
+        """The curve with its bracket along one setting, a map of two, or a panel for each of more, without those of the past: a Matplotlib figure."""
+        from quincunx.plot import design_curve, design_map, design_slices
 
-        Raises:
-            UsageError: for more than two settings that vary.
-        """
-        from quincunx.plot import design_curve, design_map
-
-        varying = [name for name, values in self.designs.items() if np.ptp(values) > 0] or list(self.designs)[:1]
-        point = self.best() if chosen is None else chosen
+        columns, past = self.columns, None if past is None else _columns(past)
+        varying = [name for name, values in columns.items() if np.ptp(values) > 0] or list(columns)[:1]
+        point = _columns({n: [v] for n, v in (self.best() if chosen is None else chosen).items()})
+        at = [float(point[name][0]) for name in varying]
+        grid = np.stack([columns[name] for name in varying], axis=1)
         if len(varying) > 2:
-            raise UsageError(f"got {len(varying)} settings that vary; expected one or two to draw; fix the others")
-        at = [float(point[name]) for name in varying]
-        before = (
-            None
-            if past is None
-            else np.stack([np.atleast_1d(np.asarray(past[name], float)) for name in varying], axis=1)
-        )
+            return design_slices(grid, self.value, varying, se=self.se, chosen=at, **options)
+        before = None if past is None else np.stack([past[name] for name in varying], axis=1)
         if len(varying) == 2:
-            grid = np.stack([self.designs[name] for name in varying], axis=1)
             return design_map(grid, self.value, varying, chosen=at, past=before, **options)
         told = {"lower": self.lower, "upper": self.upper, "se": self.se}
         before = None if before is None else before[:, 0]
-        return design_curve(
-            self.designs[varying[0]], self.value, varying[0], **told, chosen=at[0], past=before, **options
-        )
+        return design_curve(grid[:, 0], self.value, varying[0], **told, chosen=at[0], past=before, **options)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it to one file; `quincunx.load` reads it back."""
@@ -222,6 +218,14 @@ class Curve:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def _columns(designs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    found = {}
+    for name, values in designs.items():
+        array = np.atleast_1d(np.asarray(values, np.float64))
+        found |= {name: array} if array.ndim == 1 else {f"{name}[{i}]": part for i, part in enumerate(array.T)}
+    return found
 
 
 def costs_of(cost: Any, rows: list[Design]) -> Float[np.ndarray, " d"]:

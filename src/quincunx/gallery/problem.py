@@ -105,7 +105,8 @@ class Problem:
     A problem with experimental settings has a `default_design` (values by name), which its simulator uses when it is given none,
     and a `space`: the lower and upper bound of each setting, and for a vector its length, whose numbers all have these bounds; it makes a
     `quincunx.Space(problem.space, increasing=problem.increasing)`, where `increasing` names vectors of which only the values matter and not
-    their order. `smooth` says that outcomes move smoothly with the settings at the same noise, so that designs can be climbed to. `outcomes` lists all possible outcomes where they are finitely many, one row each.
+    their order. `smooth` says that outcomes move smoothly with the settings at the same noise, so that designs can be climbed to.
+    `outcomes` lists all possible outcomes where they are finitely many, one row each.
     """
 
     entry: Entry

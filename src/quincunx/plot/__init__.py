@@ -3,7 +3,7 @@
 from quincunx.plot.confidence import confidence_curve, confidence_regions
 from quincunx.plot.corner import corner
 from quincunx.plot.coverage import coverage
-from quincunx.plot.design import design_curve, design_map
+from quincunx.plot.design import design_curve, design_map, design_slices
 from quincunx.plot.failures import failures
 from quincunx.plot.information import information_ellipses
 from quincunx.plot.learning import learning_curves
@@ -13,6 +13,7 @@ from quincunx.plot.predictive import central_band, predictive_series, predictive
 from quincunx.plot.ranks import sbc_ranks
 from quincunx.plot.scan import scan_curve, scan_map
 from quincunx.plot.svg import colour_rules, inline_svg, save_svg
+from quincunx.plot.widths import widths
 
 __all__ = [
     "central_band",
@@ -23,6 +24,7 @@ __all__ = [
     "coverage",
     "design_curve",
     "design_map",
+    "design_slices",
     "failures",
     "information_ellipses",
     "inline_svg",
@@ -35,4 +37,5 @@ __all__ = [
     "sbc_ranks",
     "scan_curve",
     "scan_map",
+    "widths",
 ]
