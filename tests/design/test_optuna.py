@@ -34,7 +34,9 @@ def test_its_sampler_finds_where_most_is_learned_and_the_choice_is_judged_anew()
 
 
 def test_ask_and_tell_over_vectors_levels_and_constraints():
-    space = Space(times=(0.0, 1.0, 3), kind=["a", "b"], increasing=["times"], constraints=[lambda d: d["times"][0] > 0.2])
+    space = Space(
+        times=(0.0, 1.0, 3), kind=["a", "b"], increasing=["times"], constraints=[lambda d: d["times"][0] > 0.2]
+    )
     search = Optuna()
     study = search.begin(key=3)
     for _ in range(12):

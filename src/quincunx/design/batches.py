@@ -123,7 +123,7 @@ def searched_batch(
             curve = searched(whole, parted, None if callable(events) else size * events, key)
         else:
             held = _all_hold(constraint, parted)
-            rows = [row for row in design_rows(climb(batch=size)[0]) if held is None or held(dict(row))][:4]
+            rows = [row for row in design_rows(climb(batch=size)[0]) if held is None or held(dict(row))][:2]
             curve = curve_of(finder, rows, [Slots.of(parted(r), event_counts(events, parted(r))) for r in rows])
         order = np.argsort(-_judged(curve, parted, cost, weight).value, kind="stable")
         second = None if len(order) < 2 else parted(curve.rows[order[1]])

@@ -25,7 +25,7 @@ class Maximum:
     """Where a function was looked at, what was found, and the design that is recommended: the highest posterior mean of those looked at, never the
     best noisy value."""
 
-    designs: dict[str, Float[np.ndarray, "n *length"]]
+    designs: dict[str, Float[np.ndarray, "n ..."]]
     values: Float[np.ndarray, " n"]
     errors: Float[np.ndarray, " n"]
     process: GaussianProcess

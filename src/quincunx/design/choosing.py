@@ -27,7 +27,7 @@ __all__ = ["choose"]
 GRID = {1: 41, 2: 13}
 """Points along an interval, by the number of intervals."""
 
-CLIMB = {"starts": 8, "steps": 200}
+CLIMB = {"starts": 4, "steps": 150}
 """From how many designs it is climbed, and in how many steps."""
 
 Cost = Callable[[dict[str, Any]], float] | Sequence[float] | np.ndarray | None
@@ -142,7 +142,7 @@ def choose(
         curve = search_space(finder(0), space, utility, events, constraint=constraint, optuna=optuna, key=k_search)
     else:
         if optimiser == "gradient":
-            designs = {name: values[:4] for name, values in climb()[0].items()}
+            designs = {name: values[:2] for name, values in climb()[0].items()}
         given = _candidates(designs, constraint)
         counts = event_counts(events, given)
         size = max(counts)

@@ -81,7 +81,7 @@ class Curve:
 
     kind: ClassVar[str]
 
-    designs: dict[str, Float[np.ndarray, "d *length"]]
+    designs: dict[str, Float[np.ndarray, "d ..."]]
     eigs: Eigs
     contributions: Float[np.ndarray, "d n"]
 

@@ -31,7 +31,7 @@ class Slots:
     that designs with different numbers of events share what is compiled.
     """
 
-    settings: dict[str, Float[np.ndarray, "e *length"]]
+    settings: dict[str, Float[np.ndarray, "e ..."]]
     mask: Float[np.ndarray, " e"]
 
     @classmethod

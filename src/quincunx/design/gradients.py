@@ -33,7 +33,7 @@ def ascend(
     learning_rate: float = 0.03,
     estimator: Any = None,
     key: PRNGKeyArray | int,
-) -> tuple[dict[str, Float[np.ndarray, "starts *length"]], Float[np.ndarray, " starts"]]:
+) -> tuple[dict[str, Float[np.ndarray, "starts ..."]], Float[np.ndarray, " starts"]]:
     """Multi-start Adam on the PCE bound (see `nested`) in the unit cube of a space, through x = simulator(theta, noise, design) (1911.00294).
 
     New draws are taken in every step. The gradient goes through the outcomes, so the simulator must be a JAX function whose draws

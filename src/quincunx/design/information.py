@@ -16,6 +16,7 @@ from quincunx.design.estimate import EIG
 from quincunx.design.experiment import Events, Question, Slots, event_counts
 from quincunx.design.fisher import fisher
 from quincunx.design.found import OPEN, Found, settled
+from quincunx.design.marginal import marginal
 from quincunx.design.nested import GROWTH, nested
 from quincunx.design.posterior_bound import posterior_bound
 from quincunx.design.proposal import proposal
@@ -27,7 +28,7 @@ from quincunx.values import as_key
 
 __all__ = ["METHODS", "eig", "eig_curve", "estimator_of"]
 
-METHODS = ("auto", "nested", "enumerated", "proposal", "posterior", "contrastive", "nwj", "fisher")
+METHODS = ("auto", "nested", "enumerated", "proposal", "posterior", "contrastive", "nwj", "marginal", "fisher")
 Target = Sequence[str] | str | None
 Finder = Callable[[Slots], Found]
 
@@ -53,8 +54,8 @@ def eig(
         belief: a `Belief`, a prior or a posterior; the simulator's prior unless given. design: settings by name, a tuple for
         a vector, or several designs that are run together, as a dict of arrays.
         method: "nested" (both bounds from the density), "enumerated" (exact, for finitely many `outcomes`), "proposal" (both bounds for narrow
-        posteriors), "posterior" (lower, from an NPE-like estimator), "contrastive" and "nwj" (lower, from any learned likelihood or ratio), "fisher" (no
-        bound: for screening), or "auto": the best of those that what is there allows.
+        posteriors), "posterior" (lower, from an NPE-like estimator), "contrastive" and "nwj" (lower, from any learned likelihood or ratio), "marginal" (upper,
+        from a density fitted to the outcomes), "fisher" (no bound: for screening), or "auto": the best of those that what is there allows.
         events: how many independent events are observed at the design, or a function of the design.
         n, inner: outer and inner draws; the inner ones grow up to sixteen times until the bracket is narrower than `tolerance`.
         target: names of the parameters whose information counts, the others being nuisance: I(psi; x).
@@ -171,7 +172,7 @@ def estimator_of(
     if len(held) < 4:
         raise UsageError(f"got a belief of {len(held)} draws; expected at least 4; draw more")
     density = None
-    if chosen in ("nested", "enumerated", "proposal", "contrastive", "nwj", "fisher"):
+    if chosen in ("nested", "enumerated", "proposal", "contrastive", "nwj", "marginal", "fisher"):
         density = density_of(simulator, None if isinstance(estimator, DirectEstimator) else estimator)
     question = Question(simulator, held, density, held.draws[:outer], held.draws[outer:], k_noise)
     finder = _finder(question, chosen, inner, names, estimator, outcomes, tolerance)
@@ -231,6 +232,7 @@ def _finder(
         "posterior": lambda slots: posterior_bound(question, slots, estimator),
         "contrastive": lambda slots: contrastive(question, slots, inner=inner),
         "nwj": lambda slots: nwj(question, slots, inner=inner),
+        "marginal": lambda slots: marginal(question, slots),
         "fisher": lambda slots: fisher(question, slots),
     }
     return finders[method]

@@ -119,7 +119,7 @@ class Space:
         lengths = dict(self.lengths)
         return sum(lengths.get(name, 1) for name in self.continuous)
 
-    def grid(self, n: int) -> dict[str, Float[np.ndarray, "m *length"]]:
+    def grid(self, n: int) -> dict[str, Float[np.ndarray, "m ..."]]:
         """n points of every interval with every level, those that the order and the constraints allow: a dict of arrays.
 
         Raises:
@@ -136,7 +136,7 @@ class Space:
                 mesh = mesh[np.all(np.diff(mesh[:, where], axis=1) >= 0, axis=1)]
         return self._allowed(self._named(mesh))
 
-    def sobol(self, n: int, *, key: PRNGKeyArray | int = 0) -> dict[str, Float[np.ndarray, "m *length"]]:
+    def sobol(self, n: int, *, key: PRNGKeyArray | int = 0) -> dict[str, Float[np.ndarray, "m ..."]]:
         """n points of a scrambled Sobol sequence, fewer where the constraints allow fewer. Raises: as `grid`."""
         seed = np.random.default_rng(np.asarray(jax.random.key_data(as_key(key))))
         unit = qmc.Sobol(self.dim, rng=seed).random(1 << max(0, int(n) - 1).bit_length())[:n]
@@ -334,7 +334,7 @@ def brief(value: float | tuple[float, ...]) -> str:
     return f"[{', '.join(f'{one:.4g}' for one in value)}]" if isinstance(value, tuple) else f"{value:.4g}"
 
 
-def stack_designs(designs: Sequence[Mapping[str, Any]]) -> dict[str, Float[np.ndarray, "m *length"]]:
+def stack_designs(designs: Sequence[Mapping[str, Any]]) -> dict[str, Float[np.ndarray, "m ..."]]:
     """A sequence of designs as one dict of arrays."""
     return {name: np.asarray([design[name] for design in designs], np.float64) for name in designs[0]}
 

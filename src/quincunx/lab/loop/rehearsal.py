@@ -36,7 +36,7 @@ class Rehearsal:
     columns: tuple[str, ...]
     sd: Float[np.ndarray, "r k d"]
     cost: Float[np.ndarray, "r k"]
-    designs: dict[str, Float[np.ndarray, "r rounds *length"]]
+    designs: dict[str, Float[np.ndarray, "r rounds ..."]]
     ranks: Float[np.ndarray, "r d"]
 
     def __len__(self) -> int:
