@@ -2,6 +2,10 @@
 
 python benchmarks/loop.py [weinberg_toy | pharmacokinetics | death_process] [LOOPS]
 
+On two busy cores, 100 loops of pharmacokinetics x 2 took 152 CPU s; 68 % intervals held k_a, k_e, V in 61, 71, 70 %, 95 % ones in 96, 94, 98 %;
+chosen times left sds of 0.105, 0.00609, 1.31, less than equally spaced ones by 0.96 +- 0.02 nats, geometric ones by 0.27 +- 0.02, and the best
+first times taken twice by 0.25 +- 0.02.
+
 "less" is what the chosen designs save, paired over the same parameters: the sum over parameters of log(sd at fixed designs / sd at chosen ones), in nats.
 """
 

@@ -11,7 +11,7 @@ from quincunx.infer import NPE, NRE
 from quincunx.learn import FitSettings
 
 from .test_information import holds
-from .toys import PLANE, X, line, line_information, plane, plane_targeted
+from .toys import COLLISIONS, PLANE, X, answer, collision, line, line_information, plane, plane_targeted
 
 TRAINING = FitSettings(epochs=12, batch_size=200)
 
@@ -100,8 +100,6 @@ def test_a_fitted_marginal_bounds_from_above_and_is_exact_where_outcomes_are_gau
         assert abs(found.upper - line_information(2.0, events)) < 3 * found.se
     with pytest.raises(UsageError, match="whole numbers"):
         eig(answer, {"d": 0.0}, method="marginal", key=0)
-    with pytest.raises(NoDensity, match="normalised"):
-        eig(line, {"d": 1.0}, method="marginal", estimator=LEARNED, key=0)
 
 
 def test_a_fitted_marginal_is_above_where_outcomes_are_not_gaussian():
