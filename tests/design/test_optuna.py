@@ -54,7 +54,7 @@ def test_ask_and_tell_over_vectors_levels_and_constraints():
 def test_a_sampler_of_its_own_and_what_it_recommends():
     import optuna
 
-    found = Optuna(sampler=optuna.samplers.QMCSampler(seed=1), trials=16).maximise(
+    found = Optuna(sampler=optuna.samplers.RandomSampler(seed=1), trials=16).maximise(
         lambda design: eig(line, design, n=128, inner=128, key=5), SPACE, key=0
     )
-    assert found.design["d"] > 3.0 and len(found.values) == 16 and np.all(found.errors > 0)
+    assert found.design["d"] > 3.0 and len(found.values) == 16 and np.all(found.errors[found.values > 0.1] > 0)

@@ -85,7 +85,7 @@ def design_in(text: str, option: str, space: Any) -> dict[str, Any]:
             found[name] = float(labels[name].index(value))
             continue
         number = _number(value, text, option, example)
-        if isinstance(number, list) and name in dict(space.bounds) and len(number) != lengths.get(name):
+        if name in dict(space.bounds) and (len(number) if isinstance(number, list) else None) != lengths.get(name):
             expected = f"{lengths[name]} numbers" if name in lengths else "one number"
             raise DesignOutsideSpace(f"got {name}={value}; expected {expected}; write {option} {example}")
         found[name] = number

@@ -95,6 +95,9 @@ class Designer:
             "budget": self.budget,
             "target_sd": dict(self.target_sd),
             "least": self.least,
-            "first": None if self.first is None else dict(self.first),
+            # as JSON gives them back
+            "first": None
+            if self.first is None
+            else {name: list(value) if isinstance(value, tuple) else value for name, value in self.first.items()},
             "surprise": self.surprise,
         }
