@@ -1,37 +1,84 @@
-"""Loops rehearsed on the toy of the Weinberg angle: coverage, width against fixed designs, and time.
+"""Loops rehearsed on a worked problem: coverage, width against fixed designs, and time.
 
-python benchmarks/loop.py [LOOPS]
+python benchmarks/loop.py [weinberg_toy | pharmacokinetics | death_process] [LOOPS]
+
+On two busy cores, 100 loops of pharmacokinetics x 2 took 152 CPU s; 68 % intervals held k_a, k_e, V in 61, 71, 70 %, 95 % ones in 96, 94, 98 %;
+chosen times left sds of 0.105, 0.00609, 1.31, less than equally spaced ones by 0.96 +- 0.02 nats, geometric ones by 0.27 +- 0.02, and the best
+first times taken twice by 0.25 +- 0.02.
+
+"less" is what the chosen designs save, paired over the same parameters: the sum over parameters of log(sd at fixed designs / sd at chosen ones), in nats.
 """
 
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 import quincunx as qx
+from quincunx.lab.loop import Rehearsal
+
+Designs = Mapping[str, list[dict[str, Any]]]
+
+
+def study(name: str) -> tuple[qx.Study, Designs]:
+    """The study of a problem, and the fixed designs that it is compared with."""
+    problem = qx.gallery.load(name)
+    space = qx.Space(problem.space, increasing=problem.increasing)
+    if name == "weinberg_toy":
+        designer = qx.Designer(space, events=20, rounds=4, n=64, inner=64)
+        fixed = {f"always {energy:g} GeV": [{"energy": energy}] * 4 for energy in (40.0, 43.0, 47.0, 50.0)}
+    elif name == "death_process":
+        designer = qx.Designer(space, rounds=3, outcomes=problem.outcomes, n=64, inner=64)
+        fixed = {f"always at {at:g}": [{"time": at}] * 3 for at in (0.5, 1.2758, 3.0)}
+        fixed["at 1, 2, 3"] = [{"time": at} for at in (1.0, 2.0, 3.0)]
+    else:
+        designer = qx.Designer(space, rounds=2, optimiser="gradient", n=64, inner=128)
+        geometric = tuple(np.geomspace(0.25, 24.0, 5).tolist())
+        best = qx.choose(problem.simulator, space, optimiser="gradient", key=0).design
+        fixed = {
+            "equally spaced": [{"times": (4.8, 9.6, 14.4, 19.2, 24.0)}] * 2,
+            "geometric, 0.25 to 24": [{"times": geometric}] * 2,
+            "best first, again": [best] * 2,
+        }
+    return qx.Study(problem.simulator, designer=designer), fixed
+
+
+def line(name: str, found: Rehearsal, chosen: Rehearsal | None) -> str:
+    """One row of the table: mean widths after the last experiment, and what choosing saves."""
+    mean, error = found.width()
+    told = "".join(f"{mean[-1, i]:>12.4g}{error[-1, i]:>9.2g}" for i in range(mean.shape[1]))
+    if chosen is None:
+        return f"{name:<24}{told}"
+    gain = np.log(found.sd[:, -1] / chosen.sd[:, -1]).sum(axis=1)
+    covers = "holds" if found.covers() else "fails"
+    return f"{name:<24}{told}{gain.mean():>10.3f}{gain.std(ddof=1) / np.sqrt(len(gain)):>8.3f}  {covers}"
+
+
+def _tell(done: int, total: int) -> None:
+    if done % 10 == 0:
+        print(f"{done} of {total}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    loops = int(sys.argv[1]) if len(sys.argv) > 1 else 500
-    problem = qx.gallery.load("weinberg_toy")
-    designer = qx.Designer(qx.Space(**problem.space), events=20, rounds=4, n=64, inner=64)
-    study = qx.Study(problem.simulator, designer=designer)
-    qx.rehearse(study, 2, key=1)
-
+    name = sys.argv[1] if len(sys.argv) > 1 else "weinberg_toy"
+    loops = int(sys.argv[2]) if len(sys.argv) > 2 else 500
+    asked, fixed = study(name)
+    rounds = asked.designer.rounds
+    qx.rehearse(asked, 2, key=1)
     started, used = time.perf_counter(), time.process_time()
-    chosen = qx.rehearse(study, loops, key=0)
-    print(f"{loops} loops x 4: {time.perf_counter() - started:.0f} s, {time.process_time() - used:.0f} CPU s")
+    chosen = qx.rehearse(asked, loops, key=0, progress=_tell)
+    print(
+        f"{name}, {loops} loops x {rounds}: {time.perf_counter() - started:.0f} s, {time.process_time() - used:.0f} CPU s"
+    )
     print(chosen)
-    print("binomial, 99 % together:", "holds" if chosen.covers() else "fails")
-    mean, error = chosen.width()
-    print(f"{'designs':<24}{'mean sd of theta after 4':>26}{'error':>8}{'less, paired':>14}{'error':>8}")
-    print(f"{'chosen':<24}{mean[-1, 0]:>26.4f}{error[-1, 0]:>8.4f}")
-    for energy in (40.0, 43.0, 47.0, 50.0):
-        fixed = qx.rehearse(study, loops, designs=[{"energy": energy}] * 4, key=0)
-        mean, error = fixed.width()
-        gain = fixed.sd[:, -1, 0] - chosen.sd[:, -1, 0]
-        told = f"{mean[-1, 0]:>26.4f}{error[-1, 0]:>8.4f}{gain.mean():>14.4f}{gain.std(ddof=1) / np.sqrt(loops):>8.4f}"
-        print(f"{f'always {energy:g} GeV':<24}{told}", flush=True)
+    print("binomial, 99 % together:", "holds" if chosen.covers() else "fails", flush=True)
+    head = "".join(f"{f'sd of {column}':>12}{'error':>9}" for column in chosen.columns)
+    print(f"{f'designs, after {rounds}':<24}{head}{'less':>10}{'error':>8}  coverage")
+    print(line("chosen", chosen, None))
+    for label, designs in fixed.items():
+        print(line(label, qx.rehearse(asked, loops, designs=designs, key=0), chosen), flush=True)
 
 
 if __name__ == "__main__":

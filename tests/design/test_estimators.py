@@ -11,7 +11,7 @@ from quincunx.infer import NPE, NRE
 from quincunx.learn import FitSettings
 
 from .test_information import holds
-from .toys import PLANE, X, line, line_information, plane, plane_targeted
+from .toys import COLLISIONS, PLANE, X, answer, collision, line, line_information, plane, plane_targeted
 
 TRAINING = FitSettings(epochs=12, batch_size=200)
 
@@ -90,3 +90,20 @@ def test_nothing_is_compiled_for_another_design_or_another_call():
     jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: counted.append(name))
     eig_curve(line, {"d": np.linspace(0.1, 1.0, 7)}, key=21, **settings)
     assert not [name for name in counted if name.endswith("backend_compile_duration")], counted
+
+
+def test_a_fitted_marginal_bounds_from_above_and_is_exact_where_outcomes_are_gaussian():
+    # y ~ N(0, 4 + 0.25) at d = 2, and five of them together: the mixture holds the marginal
+    for events in (1, 5):
+        found = eig(line, {"d": 2.0}, method="marginal", events=events, n=4096, key=1)
+        assert found.lower is None and found.upper == found.value
+        assert abs(found.upper - line_information(2.0, events)) < 3 * found.se
+    with pytest.raises(UsageError, match="whole numbers"):
+        eig(answer, {"d": 0.0}, method="marginal", key=0)
+
+
+def test_a_fitted_marginal_is_above_where_outcomes_are_not_gaussian():
+    exact = COLLISIONS[50.0][0]
+    found = eig(collision, {"energy": 50.0}, method="marginal", events=20, n=4096, key=2)
+    # 20 cosines at once are no Gaussian: the gap is what the mixture misses of their density
+    assert found.upper > exact - 3 * found.se

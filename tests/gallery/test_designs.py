@@ -36,7 +36,7 @@ def other_design(problem):
     """A third of the way from one end of the space to the other."""
     return {
         name: np.full(np.shape(value), low + (high - low) / 3, np.float32)
-        for (name, (low, high)), value in zip(problem.space.items(), problem.default_design.values())
+        for (name, (low, high, *_)), value in zip(problem.space.items(), problem.default_design.values())
     }
 
 
@@ -47,7 +47,8 @@ def test_problems_with_a_space_are_in_the_list():
 
 def test_the_space_holds_the_default(problem):
     assert set(problem.space) == set(problem.default_design)
-    for name, (low, high) in problem.space.items():
+    for name, (low, high, *length) in problem.space.items():
+        assert np.shape(problem.default_design[name]) == tuple(length)
         assert np.all(np.asarray(problem.default_design[name]) >= low)
         assert np.all(np.asarray(problem.default_design[name]) <= high)
 

@@ -30,6 +30,7 @@ CALLS = {
     "coverage": lambda **o: plot.coverage(LEVELS, {"joint": LEVELS}, 100, **o),
     "design_curve": lambda **o: plot.design_curve(GRID, 9 - GRID**2, "a", se=0 * GRID + 0.1, chosen=0.0, **o),
     "design_map": lambda **o: plot.design_map(DRAWS, DRAWS[:, 0], ["a", "b"], chosen=[0.0, 0.0], **o),
+    "design_slices": lambda **o: plot.design_slices(BOWL[:, :3], GRID, ["a", "b", "c"], chosen=[0.0, 0.0, 0.0], **o),
     "failures": lambda **o: plot.failures(DRAWS, DRAWS[:, 0] > 1, ["a", "b"], **o),
     "information_ellipses": lambda **o: plot.information_ellipses({"full": RING}, ["a", "b"], **o),
     "learning_curves": lambda **o: plot.learning_curves({"a": [1e3, 1e4]}, {"a": [[0.1], [0.01]]}, **o),
@@ -40,6 +41,7 @@ CALLS = {
     "scan_curve": lambda **o: plot.scan_curve(GRID, GRID**2, "a", **o),
     "scan_map": lambda **o: plot.scan_map([GRID, GRID], BOWL, ["a", "b"], **o),
     "sbc_ranks": lambda **o: plot.sbc_ranks(RANDOM.integers(0, 100, (100, 2)), 99, ["a", "b"], **o),
+    "widths": lambda **o: plot.widths(np.arange(3.0), np.array([[1.0, 2.0], [0.5, 1.0], [0.2, 0.9]]), ["a", "b"], **o),
 }
 
 

@@ -11,6 +11,7 @@ from quincunx.errors import OutputNotEmpty, UsageError
 
 _PICTURES = (".svg", ".png", ".pdf")
 _MOST = 2_000
+_BEST = 10
 
 
 def design(
@@ -64,7 +65,7 @@ def design(
     study = designed(found, settings, events=events)
     designer = study.designer
     assert designer is not None
-    where = None if grid is None else designer.space.grid(_within(grid, len(designer.space.continuous)))
+    where = None if grid is None else designer.space.grid(_within(grid, designer.space.intervals))
     choice = proposal(study, _belief(posterior, run, study), seed, where=where)
     if out is not None:
         _write(choice, out)
@@ -75,15 +76,26 @@ def design(
 
 
 def show_choice(choice: Any, designer: Any) -> None:
-    """The curve as a table, the chosen design marked in it, and then the choice in words."""
+    """The curve as a table, or the ten best designs of a search, the chosen design marked in it, and then the choice in words."""
     eigs, names = choice.curve.eigs, list(choice.curve.designs)
     # Bounds that are known of no design need no columns.
     bounds = [name for name in ("lower", "upper") if any(e is not None for e in (getattr(one, name) for one in eigs))]
     costs = [] if designer.cost is None else ["cost"]
     rows: list[list[Any]] = []
     labels = dict(designer.space.labels)
-    for row, one in zip(choice.curve.rows, eigs, strict=True):
-        shown = [labels[n][round(v)] if n in labels else float(f"{v:.6g}") for n, v in row.items()]
+    listed = list(zip(choice.curve.rows, eigs, strict=True))
+    if designer.space.intervals > 2:
+        # what was searched is no curve to be read along
+        listed = sorted(listed, key=lambda pair: -pair[1].value)[:_BEST]
+    for row, one in listed:
+        shown = [
+            labels[n][round(v)]
+            if n in labels
+            else designer.space.said(n, v)
+            if isinstance(v, tuple)
+            else float(f"{v:.6g}")
+            for n, v in row.items()
+        ]
         mark = "chosen" if row == choice.design else "runner-up" if row == choice.runner_up else ""
         cost = [designer.cost_of(row)] if costs else []
         rows.append([*shown, one.value, one.se, *(getattr(one, name) for name in bounds), *cost, mark])

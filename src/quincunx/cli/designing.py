@@ -29,7 +29,7 @@ def designed(
     What is measured is the file's own experiment if it can be called; a problem is measured by nobody.
 
     Raises:
-        UsageError: for a source that says no settings while none are given, or a problem whose settings are vectors.
+        UsageError: for a source that says no settings while none are given.
 
     >>> from quincunx.cli.source import read_source
     >>> designed(read_source("threshold"), events=3).designer.space
@@ -43,7 +43,11 @@ def designed(
     changed = {name: value for name, value in changed.items() if value is not None}
     if designer is None:
         space = changed.pop("space", None) or _space_of(source)
-        known = {} if source.problem is None or source.problem.events is None else {"events": source.problem.events}
+        known: dict[str, Any] = {}
+        if source.problem is not None:
+            known = {} if source.problem.events is None else {"events": source.problem.events}
+            # two intervals and fewer are searched on a grid
+            known |= {"optimiser": "gradient"} if source.problem.smooth and space.intervals > 2 else {}
         designer = Designer(space, **{**known, **changed})
     elif changed:
         if "space" in changed and designer.first is not None and not changed["space"].allows(designer.first):
@@ -65,13 +69,7 @@ def _space_of(source: Source) -> Space:
             else ", or declare study = qx.Study(..., designer=qx.Designer(qx.Space(...)))"
         )
         raise UsageError(f"{source.text} {what}; expected a space of settings; give {ask}{more}")
-    for name, value in (source.problem.default_design or {}).items():
-        if getattr(value, "ndim", 0) or isinstance(value, (list, tuple)):
-            raise UsageError(
-                f"got {source.text}, whose setting {name} is a vector; expected settings that are numbers; write a simulator with one name "
-                "for each number, and a Space of them"
-            )
-    return Space(space)
+    return Space(space, increasing=source.problem.increasing)
 
 
 def _outcomes(problem: Any, designer: Designer) -> Any:

@@ -160,7 +160,8 @@ def _act(
         loop.stop(by=who, why=stop)
 
 
-def _tell(loop: Any, path: Path, design: dict[str, float] | None, again: bool, who: str) -> None:
+def _tell(loop: Any, path: Path, design: dict[str, Any] | None, again: bool, who: str) -> None:
+    from quincunx.design.space import plain_design
     from quincunx.run import read_observation
 
     awaited = loop.record.awaited
@@ -169,7 +170,7 @@ def _tell(loop: Any, path: Path, design: dict[str, float] | None, again: bool, w
             "got data while no experiment is awaited; expected a design that was approved; give --approve or --override first, or say with "
             '--design "NAME=VALUE" at which settings they were measured'
         )
-    at = dict(awaited.facts["design"]) if design is None and awaited is not None else design
+    at = plain_design(awaited.facts["design"]) if design is None and awaited is not None else design
     outcome = loop.study.simulator.outcome_at(at)
     x = read_observation(path, outcome)
     loop.tell(x, by=who, design=design, again=again)

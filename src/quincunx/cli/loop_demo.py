@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import typer
 
 from quincunx.cli.console import emit, plain, say
@@ -25,11 +24,9 @@ _DRAWS = {"n": 256, "inner": 128}
 
 
 def is_for_a_loop(source: Source) -> bool:
-    """Whether a problem has settings that are numbers, and a likelihood to learn from them by."""
+    """Whether a problem has settings to choose, and a likelihood to learn from them by."""
     problem = source.problem
-    if problem is None or not problem.space or getattr(problem.truth, "log_likelihood", None) is None:
-        return False
-    return all(np.ndim(value) == 0 for value in (problem.default_design or {}).values())
+    return bool(problem is not None and problem.space and problem.truth.log_likelihood is not None)
 
 
 def loop_demo(source: Source, where: Path, *, loops: int, seed: int, json: bool) -> None:

@@ -14,6 +14,7 @@ from quincunx.cli.console import say
 from quincunx.cli.designing import designed
 from quincunx.cli.handle import is_run, opened
 from quincunx.cli.source import Source
+from quincunx.design.density import density_of
 from quincunx.errors import UnknownRun, UsageError
 from quincunx.lab.loop import Loop, mock
 from quincunx.lab.loop.record import BEGUN, Record
@@ -109,7 +110,7 @@ def looped(
 
     Raises:
         UsageError: for another source, seed or anything else than it was begun with. SimulatorChanged: for another simulator.
-        UnknownRun, NetworkFolder, LedgerUnreachable and others: as `begin_book` and `open_book`.
+        NoDensity: for a simulator without a likelihood. UnknownRun, NetworkFolder, LedgerUnreachable and others: as `begin_book` and `open_book`.
     """
     from quincunx.lab import begin_book
 
@@ -122,7 +123,10 @@ def looped(
         except UnknownRun:
             if folder is None or name is None:
                 raise
-    key = asked.study(source).key if seed is None else seed
+    begun = asked.study(source)
+    # refused before anything is written
+    density_of(begun.simulator)
+    key = begun.key if seed is None else seed
     config = {"source": where, "sha256": source.sha256, "seed": key, "loop": True}
     with begin_book(run, key=key, run=name, folder=folder, config=config) as book:
         yield _in(book, source, asked, run, where, seed)

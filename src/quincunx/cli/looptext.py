@@ -79,11 +79,13 @@ def what_next(loop: Loop, again: str) -> list[str]:
         choice = loop.ask()
         count = loop.designer.events_at(choice.designs[0])
         information = choice.information
+        lengths = dict(space.lengths)
+        example = ", ".join(f"{name}={','.join(['...'] * lengths.get(name, 1))}" for name in space.names)
         return [
             f"proposed: {space.label(choice.designs[0])}, {count} event{'' if count == 1 else 's'}, expected to teach "
             f"{information.value:.3g} +- {information.se:.1g} nats. {choice.reason}",
             f"accept it: {again} --approve",
-            f'or take another: {again} --override "{", ".join(f"{name}=..." for name in space.names)}"',
+            f'or take another: {again} --override "{example}"',
         ]
     return [f"go on: {again}"]
 

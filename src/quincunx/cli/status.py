@@ -61,9 +61,13 @@ _WAITS = {
 }
 
 
+def _said(value: Any) -> str:
+    return f"[{', '.join(map(_said, value))}]" if isinstance(value, list) else f"{value:.4g}"
+
+
 def _show_loop(looped: dict[str, Any]) -> None:
     at = looped["awaited"] if looped["state"] == "measure" else None
-    more = looped["stopped"] or ("" if at is None else ", ".join(f"{name} = {value:.4g}" for name, value in at.items()))
+    more = looped["stopped"] or ("" if at is None else ", ".join(f"{n} = {_said(v)}" for n, v in at.items()))
     rows: list[list[Any]] = [
         ["of", looped["simulator"]],
         ["experiments", f"{looped['experiments']} of {looped['rounds']}"],

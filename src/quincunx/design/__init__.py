@@ -19,6 +19,7 @@ from quincunx.design.estimate import EIG
 from quincunx.design.gaussian_process import GaussianProcess, fit_process
 from quincunx.design.gradients import ascend
 from quincunx.design.information import eig, eig_curve
+from quincunx.design.optuna import Optuna
 from quincunx.design.ranking import indistinguishable, ranked
 from quincunx.design.space import Space
 
@@ -32,6 +33,7 @@ __all__ = [
     "GaussianProcess",
     "Loss",
     "Maximum",
+    "Optuna",
     "Space",
     "ascend",
     "bayes_risk",

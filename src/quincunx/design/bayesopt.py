@@ -10,7 +10,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from quincunx.design.estimate import EIG
 from quincunx.design.gaussian_process import GaussianProcess, fit_process
-from quincunx.design.space import Space, design_rows, stack_designs
+from quincunx.design.space import Design, Space, brief, design_rows, stack_designs
 from quincunx.errors import DesignOutsideSpace
 from quincunx.values import as_key
 
@@ -25,26 +25,26 @@ class Maximum:
     """Where a function was looked at, what was found, and the design that is recommended: the highest posterior mean of those looked at, never the
     best noisy value."""
 
-    designs: dict[str, Float[np.ndarray, " n"]]
+    designs: dict[str, Float[np.ndarray, "n ..."]]
     values: Float[np.ndarray, " n"]
     errors: Float[np.ndarray, " n"]
     process: GaussianProcess
-    design: dict[str, float]
+    design: Design
     mean: float
     sd: float
 
     def __repr__(self) -> str:
-        where = ", ".join(f"{name} = {value:.4g}" for name, value in self.design.items())
+        where = ", ".join(f"{name} = {brief(value)}" for name, value in self.design.items())
         return f"Maximum({self.mean:.4g} +- {self.sd:.2g} at {where}, of {len(self.values)} evaluations)"
 
 
 def maximise(
-    function: Callable[[dict[str, float]], Any],
+    function: Callable[[Design], Any],
     space: Space,
     *,
     budget: int = 25,
     initial: int | None = None,
-    constraint: Callable[[dict[str, float]], bool] | None = None,
+    constraint: Callable[[dict[str, Any]], bool] | None = None,
     key: PRNGKeyArray | int,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Maximum:
@@ -65,12 +65,10 @@ def maximise(
     rows = _allowed(design_rows(space.sobol(8 * first, key=key)), constraint)[: max(1, first)]
     told: list[tuple[float, float]] = []
 
-    def look(design: dict[str, float]) -> None:
-        got = function(dict(design))
-        value, error = (got.value, got.se) if isinstance(got, EIG) else got if isinstance(got, tuple) else (got, 0.0)
-        told.append((float(value), float(error) if np.isfinite(error) else 0.0))
+    def look(design: Design) -> None:
+        told.append(scored(function(dict(design))))
         if progress is not None:
-            progress({"done": len(told), "total": budget, "design": design, "value": float(value)})
+            progress({"done": len(told), "total": budget, "design": design, "value": told[-1][0]})
 
     for design in rows:
         look(design)
@@ -79,6 +77,23 @@ def maximise(
         design = propose(space, rows, told, constraint=constraint, key=jax.random.fold_in(key, number))[0]
         rows.append(design)
         look(design)
+    return maximum_of(space, rows, told)
+
+
+def scored(found: Any) -> tuple[float, float]:
+    """Value and standard error of an `EIG`, a pair, or a number without noise.
+
+    >>> scored(1.5), scored((1.0, float("inf")))
+    ((1.5, 0.0), (1.0, 0.0))
+    """
+    value, error = (
+        (found.value, found.se) if isinstance(found, EIG) else found if isinstance(found, tuple) else (found, 0.0)
+    )
+    return float(value), float(error) if np.isfinite(error) else 0.0
+
+
+def maximum_of(space: Space, rows: list[Design], told: list[tuple[float, float]]) -> Maximum:
+    """The design of highest posterior mean among those that were looked at, each with its (value, standard error)."""
     values, errors = np.array(told).T
     process = fit_process(space.to_unit(stack_designs(rows)), values, errors**2)
     mean, sd = process.predict(space.to_unit(stack_designs(rows)))
@@ -88,13 +103,13 @@ def maximise(
 
 def propose(
     space: Space,
-    rows: list[dict[str, float]],
+    rows: list[Design],
     told: list[tuple[float, float]],
     *,
     batch: int = 1,
-    constraint: Callable[[dict[str, float]], bool] | None = None,
+    constraint: Callable[[dict[str, Any]], bool] | None = None,
     key: PRNGKeyArray | int,
-) -> list[dict[str, float]]:
+) -> list[Design]:
     """The designs to look at next, given those looked at and (value, standard error) of each: ask where `told` tells.
 
     Further designs of a batch take those before them to have turned out as expected (the constant liar).
@@ -121,7 +136,7 @@ def propose(
 
 def _best_acquisition(
     process: GaussianProcess, best: float, space: Space, constraint: Any, rng: np.random.Generator, seen: np.ndarray
-) -> dict[str, float]:
+) -> Design:
     tried = space.to_unit(space.sobol(RAW, key=int(rng.integers(1 << 31))))
     width = 0.2
     for _ in range(ROUNDS + 1):
@@ -145,11 +160,11 @@ def _best_acquisition(
     return design_rows(space.from_unit(top[:1]))[0]
 
 
-def _holds(row: dict[str, float], space: Space, constraint: Any) -> bool:
+def _holds(row: Design, space: Space, constraint: Any) -> bool:
     return space.allows(row) and (constraint is None or bool(constraint(dict(row))))
 
 
-def _allowed(rows: list[dict[str, float]], constraint: Any) -> list[dict[str, float]]:
+def _allowed(rows: list[Design], constraint: Any) -> list[Design]:
     kept = rows if constraint is None else [row for row in rows if constraint(dict(row))]
     if not kept:
         raise DesignOutsideSpace("got a constraint that allows none of the first designs; expected some; loosen it")

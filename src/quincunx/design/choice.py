@@ -10,6 +10,7 @@ import numpy as np
 
 from quincunx.design.curve import Curve
 from quincunx.design.estimate import EIG
+from quincunx.design.space import Design, brief, plain_design
 from quincunx.values import pack, register, save, unpack
 
 __all__ = ["Choice"]
@@ -18,7 +19,7 @@ __all__ = ["Choice"]
 @register("design_choice")
 @dataclass(frozen=True, eq=False, repr=False)
 class Choice:
-    """The design to run next: `design` {name: number}, or {name: list} of a batch, and `reason`, one sentence or more.
+    """The design to run next: `design` {name: number, or tuple of them}, or {name: list of those} of a batch, and `reason`, one sentence or more.
 
     `information` is estimated again after the choice, with fresh draws: the value on the curve is that of a maximum of noisy values, and so too high
     on average. `curve` has all designs that were compared, `runner_up` is the second best, `cost` what the design costs, `criterion` what was maximised.
@@ -36,10 +37,17 @@ class Choice:
     per_cost: bool = False
 
     @property
-    def designs(self) -> list[dict[str, float]]:
+    def designs(self) -> list[Design]:
         """The designs of a batch one by one; the only one otherwise."""
-        size = max(np.size(value) for value in self.design.values())
-        return [{n: float(np.atleast_1d(v)[i]) for n, v in self.design.items()} for i in range(size)]
+        if not self.is_batch:
+            return [plain_design(self.design)]
+        size = len(next(iter(self.design.values())))
+        return [plain_design({name: values[i] for name, values in self.design.items()}) for i in range(size)]
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether several designs were chosen, to be run together."""
+        return any(isinstance(value, list) for value in self.design.values())
 
     def plot(self, **options: Any) -> Any:
         """The curve with the chosen design: a Matplotlib figure. Raises: as `Curve.plot`."""
@@ -65,17 +73,22 @@ class Choice:
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a file holds of it."""
         curve, arrays = pack(self.curve, "curve")
-        return {**self.to_dict(), "curve": curve}, arrays
+        return {**self.to_dict(), "batch": self.is_batch, "curve": curve}, arrays
 
     @classmethod
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Choice":
         """The inverse of `to_state`."""
-        told = {name: value for name, value in spec.items() if name not in ("curve", "information")}
+        told = {name: value for name, value in spec.items() if name not in ("curve", "information", "batch")}
+        for name in ("design", "runner_up"):
+            # JSON makes lists of tuples; before there were vectors, a list was a batch
+            if told[name] is not None:
+                batch = spec.get("batch", any(isinstance(value, list) for value in told[name].values()))
+                told[name] = _batch(told[name]) if batch else plain_design(told[name])
         information = EIG.from_state(spec["information"], {})
         return cls(**told, information=information, curve=unpack(spec["curve"], arrays, "curve"))
 
     def __repr__(self) -> str:
-        where = ", ".join(f"{n} = {_short(v)}" for n, v in self.design.items())
+        where = "; ".join(", ".join(f"{n} = {brief(v)}" for n, v in one.items()) for one in self.designs)
         cost = "" if self.cost is None else f", cost {self.cost:.4g}"
         return f"Choice({where}{cost})\n  {self.information!r}\n  {self.reason}"
 
@@ -83,5 +96,5 @@ class Choice:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if np.ndim(value) == 0 else "[" + ", ".join(f"{v:.4g}" for v in value) + "]"
+def _batch(design: dict[str, Any]) -> dict[str, Any]:
+    return {name: [plain_design({name: one})[name] for one in values] for name, values in design.items()}

@@ -7,16 +7,17 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from quincunx.design.batches import best_batch
+from quincunx.design.batches import BestBatch, best_batch, searched_batch
 from quincunx.design.belief import Belief
 from quincunx.design.choice import Choice
 from quincunx.design.curve import Curve, costs_of
 from quincunx.design.experiment import Events, Slots, event_counts
 from quincunx.design.gradients import ascend
 from quincunx.design.information import Target, curve_of, estimator_of
+from quincunx.design.optuna import Optuna
 from quincunx.design.ranking import indistinguishable, ranked
 from quincunx.design.search import search_space
-from quincunx.design.space import Space, design_rows, stack_designs
+from quincunx.design.space import Design, Space, design_rows, stack_designs
 from quincunx.errors import DesignOutsideSpace, UsageError
 from quincunx.model import Simulator
 from quincunx.values import as_key
@@ -26,7 +27,10 @@ __all__ = ["choose"]
 GRID = {1: 41, 2: 13}
 """Points along an interval, by the number of intervals."""
 
-Cost = Callable[[dict[str, float]], float] | Sequence[float] | np.ndarray | None
+CLIMB = {"starts": 4, "steps": 150}
+"""From how many designs it is climbed, and in how many steps."""
+
+Cost = Callable[[dict[str, Any]], float] | Sequence[float] | np.ndarray | None
 
 
 def choose(
@@ -37,9 +41,9 @@ def choose(
     cost: Cost = None,
     per_cost: bool = False,
     weight: float | None = None,
-    constraint: Callable[[dict[str, float]], bool] | None = None,
+    constraint: Callable[[dict[str, Any]], bool] | None = None,
     method: str = "auto",
-    optimiser: str = "auto",
+    optimiser: str | Optuna = "auto",
     events: Events = 1,
     batch: int = 1,
     n: int = 1024,
@@ -55,9 +59,10 @@ def choose(
     Args:
         designs: a dict of arrays of one length, or a `Space`. Spaces of up to two intervals are searched on a grid, on common random numbers, with the
         draws spent on the designs that may be the best ("grid"); larger ones by Bayesian optimisation ("bayes"), or, for smooth JAX simulators that ask
-        for it, by climbing from many starts ("gradient", see `ascend`).
+        for it, by climbing from many starts ("gradient", see `ascend`), or by a sampler of optuna ("optuna", or an `Optuna`).
         cost: a function of a design, or a cost for each. constraint: a function of a design that must hold.
-        batch: how many designs to choose to be run together; jointly where there are few combinations, else one after another.
+        batch: how many designs to choose to be run together; jointly where there are few combinations of levels, or at most ten numbers to search for,
+        else one after another.
 
     The information of the chosen design is estimated again with fresh draws. Where all designs are equal within their errors the cheapest is chosen.
     Other arguments are those of `eig`.
@@ -82,8 +87,13 @@ def choose(
     if per_cost and weight is not None:
         raise UsageError("got both per_cost and weight; expected one of them: EIG / cost, or EIG - weight * cost")
     space = designs if isinstance(designs, Space) else None
-    if optimiser not in ("auto", "grid", "bayes", "gradient"):
-        raise UsageError(f"got optimiser {optimiser!r}; expected 'auto', 'grid', 'bayes' or 'gradient'")
+    optuna = optimiser if isinstance(optimiser, Optuna) else Optuna() if optimiser == "optuna" else None
+    if optuna is None and optimiser not in ("auto", "grid", "bayes", "gradient"):
+        raise UsageError(f"got optimiser {optimiser!r}; expected 'auto', 'grid', 'bayes', 'gradient' or 'optuna'")
+    if space is None and optimiser not in ("auto", "grid"):
+        raise UsageError(
+            f"got optimiser {optimiser!r} with a list of designs; expected a Space to search; pass Space(...)"
+        )
     question = {
         "method": method, "inner": inner, "target": target, "estimator": estimator, "outcomes": outcomes, "tolerance": tolerance,
     }  # fmt: skip
@@ -101,20 +111,41 @@ def choose(
             return curve
         return curve.cost_adjusted(costs_of(cost, curve.rows), weight=weight)
 
-    searched = space is not None and (optimiser == "bayes" or (optimiser == "auto" and len(space.continuous) > 2))
-    if searched and batch == 1:
-        curve = search_space(finder(0), space, utility, events, constraint=constraint, key=k_search)
+    def climb(**more: Any) -> Any:
+        told = {"belief": held, "events": _one_count(events), "estimator": estimator, "key": k_search, **CLIMB, **more}
+        return ascend(simulator, space, n=min(n, 256), inner=min(inner, 256), **told)
+
+    criterion = "information"
+    if per_cost or weight is not None:
+        criterion += " per cost" if weight is None else f" less {weight:g} x cost"
+    searched = (
+        optimiser == "bayes"
+        or optuna is not None
+        or (optimiser == "auto" and space is not None and space.intervals > 2)
+    )
+    if batch > 1:
+        priced = cost if per_cost or weight is not None else None
+        if space is not None and space.intervals and optimiser != "grid":
+            told = {"cost": priced, "weight": weight, "constraint": constraint, "optuna": optuna, "key": k_search}
+            if optimiser == "gradient":
+                told["climb"] = climb
+            together = searched_batch(finder(0), space, batch, events, **told)
+        else:
+            given = _candidates(designs, constraint)
+            costs = None if priced is None else costs_of(priced, given)
+            together = best_batch(finder(0), given, event_counts(events, given), batch, costs=costs, weight=weight)
+            if cost is not None and not callable(cost):
+                table = {tuple(row.values()): one for row, one in zip(given, costs_of(cost, given))}
+                cost = lambda design: table[tuple(design.values())]  # noqa: E731
+        return _chosen_batch(together, finder(0, 2048, k_fresh), events, cost, criterion, per_cost)
+    if searched:
+        curve = search_space(finder(0), space, utility, events, constraint=constraint, optuna=optuna, key=k_search)
     else:
-        if space is not None and optimiser == "gradient":
-            climbed = ascend(
-                simulator, space, belief=held, events=_one_count(events), estimator=estimator, key=k_search
-            )
-            designs = {name: values[:8] for name, values in climbed[0].items()}
+        if optimiser == "gradient":
+            designs = {name: values[:2] for name, values in climb()[0].items()}
         given = _candidates(designs, constraint)
         counts = event_counts(events, given)
         size = max(counts)
-        if batch > 1:
-            return _chosen_batch(given, counts, batch, finder, k_fresh, cost, per_cost, weight)
         numbers = {tuple(row.values()): count for row, count in zip(given, counts)}
 
         def evaluate(some: Mapping[str, Any], number: int) -> Curve:
@@ -136,13 +167,6 @@ def choose(
     design = rows[best]
     fresh = finder(0, 2 * n, k_fresh)(Slots.of([design], event_counts(events, [design]))).eig()
     second = next((int(i) for i in order if int(i) != best), None)
-    criterion = (
-        "information per cost"
-        if per_cost
-        else f"information less {weight:g} x cost"
-        if weight is not None
-        else "information"
-    )
     if not equal:
         reason = _why(judged, best, second, criterion)
     if fresh.value <= 2.0 * fresh.se:
@@ -172,9 +196,9 @@ def _one_count(events: Events) -> int:
     return events
 
 
-def _candidates(designs: Space | Mapping[str, Any], constraint: Any) -> list[dict[str, float]]:
+def _candidates(designs: Space | Mapping[str, Any], constraint: Any) -> list[Design]:
     if isinstance(designs, Space):
-        rows = design_rows(designs.grid(GRID.get(len(designs.continuous), 5)))
+        rows = design_rows(designs.grid(GRID.get(designs.intervals, 5)))
     else:
         rows = design_rows(designs)
     kept = rows if constraint is None else [row for row in rows if constraint(dict(row))]
@@ -192,46 +216,29 @@ def _why(judged: Curve, best: int, second: int | None, criterion: str) -> str:
     return f"It has the highest {criterion}, {gap:.3g} +- {error:.2g} above the runner-up{tied}."
 
 
-def _edge(space: Space | None, design: dict[str, float], rows: list[dict[str, float]]) -> str:
+def _edge(space: Space | None, design: Design, rows: list[Design]) -> str:
     if space is not None:
         at = space.edges(design)
     else:
-        spread = {name: sorted({row[name] for row in rows}) for name in design}
+        spread = {n: sorted({row[n] for row in rows}) for n, value in design.items() if not isinstance(value, tuple)}
         at = tuple(n for n, values in spread.items() if len(values) > 2 and design[n] in (values[0], values[-1]))
     return f" It lies at the edge of the space in {', '.join(at)}: what is beyond may be better." if at else ""
 
 
-def _chosen_batch(
-    given: list[dict[str, float]],
-    counts: list[int],
-    batch: int,
-    finder: Any,
-    k_fresh: Any,
-    cost: Any,
-    per_cost: bool,
-    weight: float | None,
-) -> Choice:
+def _chosen_batch(found: BestBatch, finder: Any, events: Events, cost: Cost, criterion: str, per_cost: bool) -> Choice:
     """A batch by joint information; its cost is the sum of its designs' costs."""
-    costs = None if cost is None else costs_of(cost, given)
-    found = best_batch(finder(0), given, counts, batch, costs=costs, per_cost=per_cost, weight=weight)
-    picked = [given[i] for i in found.members]
-    fresh = finder(0, 2048, k_fresh)(Slots.of(picked, [counts[i] for i in found.members])).eig()
-    second = None if found.runner_up is None else stack_designs([given[i] for i in found.runner_up])
-    total = None if costs is None else float(sum(costs[i] for i in found.members))
-    criterion = (
-        "information per cost"
-        if per_cost
-        else "information"
-        if weight is None
-        else f"information less {weight:g} x cost"
-    )
+    fresh = finder(Slots.of(found.designs, event_counts(events, found.designs))).eig()
     return Choice(
-        {name: values.tolist() for name, values in stack_designs(picked).items()},
+        _as_batch(found.designs),
         fresh,
-        None if second is None else {name: values.tolist() for name, values in second.items()},
+        None if found.runner_up is None else _as_batch(found.runner_up),
         found.curve,
-        total,
+        float(costs_of(cost, found.designs).sum()) if callable(cost) else None,
         criterion,
         found.reason,
         per_cost,
     )
+
+
+def _as_batch(picked: list[Design]) -> dict[str, Any]:
+    return {name: [design[name] for design in picked] for name in picked[0]}

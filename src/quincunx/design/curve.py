@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from quincunx.design.estimate import EIG
-from quincunx.design.space import design_rows
+from quincunx.design.space import Design, brief, design_rows
 from quincunx.errors import UsageError
 from quincunx.values import register, save
 
@@ -69,7 +69,7 @@ class Eigs:
 @register("eig_curve")
 @dataclass(frozen=True, eq=False, repr=False)
 class Curve:
-    """Expected information gain (nats) at D designs: `designs` a dict of arrays (D,), `eigs` the estimates.
+    """Expected information gain (nats) at D designs: `designs` a dict of arrays (D,) or (D, length), `eigs` the estimates.
 
     `contributions` (D, N) hold those of every outer draw, the same draws at every design, so that differences between designs have smaller
     errors than the values; or (D, 1) for exact values.
@@ -81,7 +81,7 @@ class Curve:
 
     kind: ClassVar[str]
 
-    designs: dict[str, Float[np.ndarray, " d"]]
+    designs: dict[str, Float[np.ndarray, "d ..."]]
     eigs: Eigs
     contributions: Float[np.ndarray, "d n"]
 
@@ -106,14 +106,19 @@ class Curve:
         return self.eigs.upper
 
     @property
-    def rows(self) -> list[dict[str, float]]:
+    def columns(self) -> dict[str, Float[np.ndarray, " d"]]:
+        """Every number of the designs by name, `times[0]` of a vector."""
+        return _columns(self.designs)
+
+    @property
+    def rows(self) -> list[Design]:
         """The designs one by one."""
         return design_rows(self.designs)
 
     def __len__(self) -> int:
         return len(self.eigs)
 
-    def best(self) -> dict[str, float]:
+    def best(self) -> Design:
         """The design of highest value; its value is biased upwards by having been selected."""
         return self.rows[int(np.argmax(self.value))]
 
@@ -131,7 +136,7 @@ class Curve:
         return gap, more * float(rows.std(ddof=1) / np.sqrt(len(rows)))
 
     def cost_adjusted(
-        self, cost: Callable[[dict[str, float]], float] | Float[np.ndarray, " d"], *, weight: float | None = None
+        self, cost: Callable[[dict[str, Any]], float] | Float[np.ndarray, " d"], *, weight: float | None = None
     ) -> "Curve":
         """The same curve per unit of cost, or with `weight` less weight * cost: utilities in the place of information, bounds likewise.
 
@@ -155,31 +160,22 @@ class Curve:
     def plot(
         self, *, past: Mapping[str, Any] | None = None, chosen: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
-        """The curve with its bracket along one setting, or a map of two: a Matplotlib figure.
+        """The curve with its bracket along one setting, a map of two, or a panel for each of more, without those of the past: a Matplotlib figure."""
+        from quincunx.plot import design_curve, design_map, design_slices
 
-        Raises:
-            UsageError: for more than two settings that vary.
-        """
-        from quincunx.plot import design_curve, design_map
-
-        varying = [name for name, values in self.designs.items() if np.ptp(values) > 0] or list(self.designs)[:1]
-        point = self.best() if chosen is None else chosen
+        columns, past = self.columns, None if past is None else _columns(past)
+        varying = [name for name, values in columns.items() if np.ptp(values) > 0] or list(columns)[:1]
+        point = _columns({n: [v] for n, v in (self.best() if chosen is None else chosen).items()})
+        at = [float(point[name][0]) for name in varying]
+        grid = np.stack([columns[name] for name in varying], axis=1)
         if len(varying) > 2:
-            raise UsageError(f"got {len(varying)} settings that vary; expected one or two to draw; fix the others")
-        at = [float(point[name]) for name in varying]
-        before = (
-            None
-            if past is None
-            else np.stack([np.atleast_1d(np.asarray(past[name], float)) for name in varying], axis=1)
-        )
+            return design_slices(grid, self.value, varying, se=self.se, chosen=at, **options)
+        before = None if past is None else np.stack([past[name] for name in varying], axis=1)
         if len(varying) == 2:
-            grid = np.stack([self.designs[name] for name in varying], axis=1)
             return design_map(grid, self.value, varying, chosen=at, past=before, **options)
         told = {"lower": self.lower, "upper": self.upper, "se": self.se}
         before = None if before is None else before[:, 0]
-        return design_curve(
-            self.designs[varying[0]], self.value, varying[0], **told, chosen=at[0], past=before, **options
-        )
+        return design_curve(grid[:, 0], self.value, varying[0], **told, chosen=at[0], past=before, **options)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it to one file; `quincunx.load` reads it back."""
@@ -214,7 +210,7 @@ class Curve:
 
     def __repr__(self) -> str:
         i = int(np.argmax(self.value))
-        where = ", ".join(f"{name} = {value:.4g}" for name, value in self.rows[i].items())
+        where = ", ".join(f"{name} = {brief(value)}" for name, value in self.rows[i].items())
         low, high = self.value.min(), self.value.max()
         head = f"Curve of {len(self)} designs ({self.eigs.estimator}): {low:.4g} to {high:.4g} nats, highest at {where}"
         said = sorted({warning for warnings in self.eigs.warnings for warning in warnings})
@@ -224,7 +220,15 @@ class Curve:
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-def costs_of(cost: Any, rows: list[dict[str, float]]) -> Float[np.ndarray, " d"]:
+def _columns(designs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    found = {}
+    for name, values in designs.items():
+        array = np.atleast_1d(np.asarray(values, np.float64))
+        found |= {name: array} if array.ndim == 1 else {f"{name}[{i}]": part for i, part in enumerate(array.T)}
+    return found
+
+
+def costs_of(cost: Any, rows: list[Design]) -> Float[np.ndarray, " d"]:
     """The cost of each design, from a function of one or from numbers.
 
     Raises:

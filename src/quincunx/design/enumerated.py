@@ -35,7 +35,7 @@ def enumerated(question: Question, slots: Slots, outcomes: Any) -> Found:
         NoDensity: for a density known up to a constant only, or outcomes that are not all. UsageError: for more than ten thousand outcomes of all
         events together, or events at different designs.
     """
-    if any(np.ptp(value) > 0 for value in slots.settings.values()):
+    if any(np.any(np.ptp(value, axis=0) > 0) for value in slots.settings.values()):
         raise UsageError(
             "got events at different designs; expected one design to count outcomes at; use method='nested'"
         )

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from quincunx.design.belief import Belief
 from quincunx.design.density import Density
+from quincunx.design.space import stack_designs
 from quincunx.errors import AllSimulationsFailed, UsageError
 from quincunx.infer.likelihood import named_double
 from quincunx.model import Simulator
@@ -19,29 +20,28 @@ from quincunx.run import simulate
 
 __all__ = ["Question", "Slots", "Events", "outcomes_at"]
 
-Events = int | Callable[[dict[str, float]], int]
+Events = int | Callable[[dict[str, Any]], int]
 
 
 @dataclass(frozen=True, eq=False)
 class Slots:
-    """E independent events, each with settings of its own, (E,) by name; `mask` is 0 in slots that stay empty.
+    """E independent events, each with settings of its own, (E,) by name or (E, length) for vectors; `mask` is 0 in slots that stay empty.
 
     n events at one design are n slots alike; a batch of designs puts them side by side. Slots are padded to one number, so
     that designs with different numbers of events share what is compiled.
     """
 
-    settings: dict[str, Float[np.ndarray, " e"]]
+    settings: dict[str, Float[np.ndarray, "e ..."]]
     mask: Float[np.ndarray, " e"]
 
     @classmethod
-    def of(cls, designs: Sequence[Mapping[str, float]], counts: Sequence[int], size: int | None = None) -> "Slots":
+    def of(cls, designs: Sequence[Mapping[str, Any]], counts: Sequence[int], size: int | None = None) -> "Slots":
         """Slots of one or several designs with their numbers of events, padded to `size` by empty slots at the last design."""
         used = sum(counts)
         size = used if size is None else size
         rows = [design for design, count in zip(designs, counts, strict=True) for _ in range(count)]
         rows += [designs[-1]] * (size - used)
-        settings = {name: np.asarray([float(row[name]) for row in rows]) for name in designs[0]}
-        return cls(settings, (np.arange(size) < used).astype(np.float64))
+        return cls(stack_designs(rows), (np.arange(size) < used).astype(np.float64))
 
     @property
     def count(self) -> int:
@@ -68,7 +68,7 @@ class Question:
         return outcomes_at(self.simulator, self.outer, slots, key=self.key)
 
 
-def event_counts(events: Events, designs: Sequence[Mapping[str, float]]) -> list[int]:
+def event_counts(events: Events, designs: Sequence[Mapping[str, Any]]) -> list[int]:
     """The number of events at each design.
 
     Raises:
@@ -101,7 +101,7 @@ def outcomes_at(
         x = jax.tree.map(np.asarray, _outcomes(simulator.caller, named, key, settings, jnp.asarray(slots.mask)))
     else:
         rows = {name: np.repeat(value, e, axis=0) for name, value in named.items()}
-        tiled = None if settings is None else {name: np.tile(value, n) for name, value in settings.items()}
+        tiled = None if settings is None else {name: np.concatenate([value] * n) for name, value in settings.items()}
         sims = simulate(simulator, theta=rows, key=key, design=tiled)
         x = jax.tree.map(
             lambda a: a.reshape(n, e, *a.shape[1:]), dict(sims.x) if isinstance(sims.x, Mapping) else sims.x
@@ -121,6 +121,10 @@ def _outcomes(caller: Any, theta: dict[str, Array], key: PRNGKeyArray, settings:
     rows = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(n))
     keys = jax.vmap(lambda k: jax.vmap(lambda j: jax.random.fold_in(k, j))(jnp.arange(e)))(rows).reshape(-1)
     repeated = {name: jnp.repeat(value, e, axis=0) for name, value in theta.items()}
-    tiled = None if settings is None else {name: jnp.tile(value, n) for name, value in settings.items()}
+    tiled = (
+        None
+        if settings is None
+        else {name: jnp.tile(value, (n,) + (1,) * (value.ndim - 1)) for name, value in settings.items()}
+    )
     x = caller.run_batch(repeated, keys, tiled)
     return jax.tree.map(lambda a: a.reshape(n, e, *a.shape[1:]), x)

@@ -16,10 +16,11 @@ from quincunx.design.estimate import EIG
 from quincunx.design.experiment import Events, Question, Slots, event_counts
 from quincunx.design.fisher import fisher
 from quincunx.design.found import OPEN, Found, settled
+from quincunx.design.marginal import marginal
 from quincunx.design.nested import GROWTH, nested
 from quincunx.design.posterior_bound import posterior_bound
 from quincunx.design.proposal import proposal
-from quincunx.design.space import design_rows
+from quincunx.design.space import Design, design_rows, stack_designs
 from quincunx.errors import NoDensity, UsageError
 from quincunx.infer import DirectEstimator, PotentialEstimator
 from quincunx.model import Simulator
@@ -27,7 +28,7 @@ from quincunx.values import as_key
 
 __all__ = ["METHODS", "eig", "eig_curve", "estimator_of"]
 
-METHODS = ("auto", "nested", "enumerated", "proposal", "posterior", "contrastive", "nwj", "fisher")
+METHODS = ("auto", "nested", "enumerated", "proposal", "posterior", "contrastive", "nwj", "marginal", "fisher")
 Target = Sequence[str] | str | None
 Finder = Callable[[Slots], Found]
 
@@ -50,11 +51,11 @@ def eig(
     """EIG(design) = E_{theta, x}[log p(x | theta, design) - log p(x | design)] = I(theta; x | design), in nats, with what is known of its error.
 
     Args:
-        belief: a `Belief`, a prior or a posterior; the simulator's prior unless given. design: settings by name, or several designs that
-        are run together, as a dict of arrays.
+        belief: a `Belief`, a prior or a posterior; the simulator's prior unless given. design: settings by name, a tuple for
+        a vector, or several designs that are run together, as a dict of arrays.
         method: "nested" (both bounds from the density), "enumerated" (exact, for finitely many `outcomes`), "proposal" (both bounds for narrow
-        posteriors), "posterior" (lower, from an NPE-like estimator), "contrastive" and "nwj" (lower, from any learned likelihood or ratio), "fisher" (no
-        bound: for screening), or "auto": the best of those that what is there allows.
+        posteriors), "posterior" (lower, from an NPE-like estimator), "contrastive" and "nwj" (lower, from any learned likelihood or ratio), "marginal" (upper,
+        from a density fitted to the outcomes), "fisher" (no bound: for screening), or "auto": the best of those that what is there allows.
         events: how many independent events are observed at the design, or a function of the design.
         n, inner: outer and inner draws; the inner ones grow up to sixteen times until the bracket is narrower than `tolerance`.
         target: names of the parameters whose information counts, the others being nuisance: I(psi; x).
@@ -124,17 +125,16 @@ def eig_curve(
     return curve_of(finder, rows, [Slots.of([row], [c], max(counts)) for row, c in zip(rows, counts)])
 
 
-def curve_of(finder: Finder, rows: list[dict[str, float]], slots: list[Slots]) -> Curve:
+def curve_of(finder: Finder, rows: list[Design], slots: list[Slots]) -> Curve:
     """The curve of what a finder finds in each of several slots; `rows` are the designs that they are named by."""
     return curve_from(rows, [finder(one) for one in slots])
 
 
-def curve_from(rows: list[dict[str, float]], found: list[Found]) -> Curve:
+def curve_from(rows: list[Design], found: list[Found]) -> Curve:
     """The curve of what was found at each of several designs, on the same draws."""
     is_open = settled(found)
     eigs = [one.eig(open_bracket=is_open) for one in found]
-    arrays = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
-    return Curve(arrays, Eigs.of(eigs), np.stack([one.rows(is_open) for one in found]))
+    return Curve(stack_designs(rows), Eigs.of(eigs), np.stack([one.rows(is_open) for one in found]))
 
 
 def estimator_of(
@@ -172,7 +172,7 @@ def estimator_of(
     if len(held) < 4:
         raise UsageError(f"got a belief of {len(held)} draws; expected at least 4; draw more")
     density = None
-    if chosen in ("nested", "enumerated", "proposal", "contrastive", "nwj", "fisher"):
+    if chosen in ("nested", "enumerated", "proposal", "contrastive", "nwj", "marginal", "fisher"):
         density = density_of(simulator, None if isinstance(estimator, DirectEstimator) else estimator)
     question = Question(simulator, held, density, held.draws[:outer], held.draws[outer:], k_noise)
     finder = _finder(question, chosen, inner, names, estimator, outcomes, tolerance)
@@ -232,6 +232,7 @@ def _finder(
         "posterior": lambda slots: posterior_bound(question, slots, estimator),
         "contrastive": lambda slots: contrastive(question, slots, inner=inner),
         "nwj": lambda slots: nwj(question, slots, inner=inner),
+        "marginal": lambda slots: marginal(question, slots),
         "fisher": lambda slots: fisher(question, slots),
     }
     return finders[method]

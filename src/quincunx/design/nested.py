@@ -15,7 +15,7 @@ from quincunx.design.experiment import Question, Slots
 from quincunx.design.found import Found
 from quincunx.model.precision import double_scope
 
-__all__ = ["GROWTH", "Sums", "nested", "row_sums"]
+__all__ = ["GROWTH", "Sums", "nested", "own_log_likelihoods", "row_sums"]
 
 GROWTH = 16
 """By what factor the inner draws may grow until a bracket closes."""
@@ -124,6 +124,23 @@ def row_sums(question: Question, slots: Slots, *, inner: int, chunks: int) -> tu
     """The sums of several sets of inner draws that have no draw in common, and which rows are good."""
     over, ok, most = _summer(question, slots, min(inner, len(question.inner) // chunks))
     return [over(chunk, np.zeros(question.outer.shape[1])) for chunk in range(min(chunks, most))], ok
+
+
+def own_log_likelihoods(question: Question, slots: Slots, x: Any) -> Float[np.ndarray, " n"]:
+    """log p(x_i | theta_i) (N,) of outcomes at the parameters that they came from, over all events."""
+    with double_scope():
+        x64 = jax.tree.map(lambda a: np.asarray(a, np.float64), x)
+        return np.asarray(_own(question.density, question.outer, x64, slots.settings, slots.mask))
+
+
+@eqx.filter_jit
+def _own(density: Density, theta: Any, x: Any, settings: Any, mask: Any) -> Array:
+    settings = jax.tree.map(jnp.asarray, settings)
+
+    def one(row: Array, events: Any) -> Array:
+        return jnp.sum(jnp.where(jnp.asarray(mask) > 0, log_each(density, row, events, settings), 0.0))
+
+    return jax.vmap(one)(jnp.asarray(theta), jax.tree.map(jnp.asarray, x))
 
 
 def _summer(question: Question, slots: Slots, inner: int) -> tuple[Callable[[int, np.ndarray], Sums], np.ndarray, int]:

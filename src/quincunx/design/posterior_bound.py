@@ -48,7 +48,9 @@ def read_slots(
     estimator.refuse_sets(count)
     used = jax.tree.map(lambda a: a[rows, :count], x)
     n = len(ok)
-    design = {name: np.broadcast_to(value[:count], (n, count)) for name, value in slots.settings.items()}
-    alike = {name: value[0] for name, value in slots.settings.items() if np.ptp(value[:count]) == 0}
+    design = {
+        name: np.broadcast_to(value[:count], (n, count, *value.shape[1:])) for name, value in slots.settings.items()
+    }
+    alike = {name: value[0] for name, value in slots.settings.items() if not np.any(np.ptp(value[:count], axis=0))}
     events, settings = estimator.reader.read_many(used, design={**design, **alike})
     return padded_many(events, settings)

@@ -38,7 +38,7 @@ def indistinguishable(curve: Curve, *, level: float = 0.05) -> Bool[np.ndarray, 
 
 def ranked(
     evaluate: Callable[[Mapping[str, Any], int], Curve],
-    designs: Mapping[str, Float[np.ndarray, " d"]],
+    designs: Mapping[str, Float[np.ndarray, "d ..."]],
     *,
     rounds: int = 3,
     utility: Callable[[Curve], Curve] = lambda curve: curve,

@@ -61,7 +61,8 @@ def problem(*, condition: str = "none", steps_per_day: int = 10) -> Problem:
         Truth(kind="none"),
         {"beta": 0.5, "gamma": 0.1},
         derived=lambda theta: {"R0": theta["beta"] / theta["gamma"]},
-        space={"times": (0.0, END)},
+        space={"times": (0.0, END, 5)},
+        increasing=("times",),
         default_design=_DEFAULT,
     )
 

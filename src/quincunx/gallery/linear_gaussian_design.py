@@ -111,6 +111,6 @@ def problem(*, slopes: Numbers = 1.0, prior_sd: Numbers = 1.0, noise_sd: float =
         simulate,
         truth,
         {"theta": jnp.full(dim, 0.5) if shape else jnp.asarray(0.5)},
-        space={"slopes": (-5.0, 5.0)},
+        space={"slopes": (-5.0, 5.0, dim) if len(shape) == 1 else (-5.0, 5.0)},
         default_design=default,
     )

@@ -72,7 +72,7 @@ def problem(*, sources: int = 2, noise_sd: float = 0.5) -> Problem:
         simulate,
         truth,
         {"theta": default},
-        space={"position": (-4.0, 4.0)},
+        space={"position": (-4.0, 4.0, 2)},
         default_design=_DEFAULT,
     )
 

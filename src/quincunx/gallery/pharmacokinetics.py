@@ -92,7 +92,9 @@ def problem() -> Problem:
         truth,
         dict(CENTRES),
         derived=lambda theta: {"half-life": math.log(2) / theta["k_e"]},
-        space={"times": (0.0, 24.0)},
+        space={"times": (0.0, 24.0, 5)},
+        increasing=("times",),
+        smooth=True,
         default_design=_DEFAULT,
     )
 

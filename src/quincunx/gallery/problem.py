@@ -103,8 +103,10 @@ class Problem:
     independent outcomes that make up one observation, or None when an observation is a single outcome.
 
     A problem with experimental settings has a `default_design` (values by name), which its simulator uses when it is given none,
-    and a `space`: the lower and upper bound of each setting, the same for all numbers of a vector, whose length is the
-    default's. `outcomes` lists all possible outcomes where they are finitely many, one row each.
+    and a `space`: the lower and upper bound of each setting, and for a vector its length, whose numbers all have these bounds; it makes a
+    `quincunx.Space(problem.space, increasing=problem.increasing)`, where `increasing` names vectors of which only the values matter and not
+    their order. `smooth` says that outcomes move smoothly with the settings at the same noise, so that designs can be climbed to.
+    `outcomes` lists all possible outcomes where they are finitely many, one row each.
     """
 
     entry: Entry
@@ -116,7 +118,9 @@ class Problem:
     derived: Callable[..., dict[str, Any]] | None = None
     events: int | None = None
     options: tuple[tuple[str, Any], ...] = ()
-    space: dict[str, tuple[float, float]] | None = None
+    space: dict[str, tuple[float, float] | tuple[float, float, int]] | None = None
+    increasing: tuple[str, ...] = ()
+    smooth: bool = False
     default_design: dict[str, Any] | None = None
     outcomes: np.ndarray | None = None
 

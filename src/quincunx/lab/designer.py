@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from quincunx.design import Space
+from quincunx.design import Optuna, Space
 from quincunx.errors import UsageError
 
 __all__ = ["Designer"]
@@ -24,6 +24,7 @@ class Designer:
         surprise: data less probable than this under the posterior predictive stop the loop until someone has looked.
         patience: seconds that an experiment may take. n, inner: outer and inner draws for the information of a design (see `eig`).
         outcomes: all outcomes of one event, where they are finitely many, so that informations are sums over them.
+        optimiser: how the space is searched (see `choose`).
 
     Raises:
         UsageError: for numbers that cannot be. DesignOutsideSpace, NameMismatch: for a first design that the space does not allow.
@@ -33,19 +34,20 @@ class Designer:
     """
 
     space: Space
-    events: int | Callable[[dict[str, float]], int] = 1
-    cost: Callable[[dict[str, float]], float] | None = None
+    events: int | Callable[[dict[str, Any]], int] = 1
+    cost: Callable[[dict[str, Any]], float] | None = None
     per_cost: bool = False
     rounds: int = 4
     budget: float | None = None
     target_sd: Mapping[str, float] = field(default_factory=dict)
     least: float | None = None
-    first: Mapping[str, float] | None = None
+    first: Mapping[str, Any] | None = None
     surprise: float = 1e-3
     patience: float | None = None
     n: int = 512
     inner: int = 256
     outcomes: Any = None
+    optimiser: str | Optuna = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):
@@ -64,7 +66,7 @@ class Designer:
             object.__setattr__(self, "first", self.space.check(self.first))
 
     @property
-    def beginning(self) -> dict[str, list[float]] | None:
+    def beginning(self) -> dict[str, Any] | None:
         """The only design of the first experiment, as designs to choose from; None if it is to be chosen."""
         return None if self.first is None else {name: [value] for name, value in self.first.items()}
 
@@ -93,6 +95,9 @@ class Designer:
             "budget": self.budget,
             "target_sd": dict(self.target_sd),
             "least": self.least,
-            "first": None if self.first is None else dict(self.first),
+            # as JSON gives them back
+            "first": None
+            if self.first is None
+            else {name: list(value) if isinstance(value, tuple) else value for name, value in self.first.items()},
             "surprise": self.surprise,
         }

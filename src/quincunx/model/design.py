@@ -15,7 +15,7 @@ __all__ = ["design_at", "spread_design", "takes_design"]
 def spread_design(design: Mapping[str, Any] | None, n: int) -> dict[str, np.ndarray] | None:
     """Settings with a leading axis of `n`, one row for each simulation.
 
-    A setting whose first axis is `n` long is one per simulation; any other is repeated, without taking memory.
+    A setting whose first axis is `n` long is one per simulation; any other, and a tuple whatever its length, is repeated, without taking memory.
 
     Raises:
         NameMismatch: if the names are not strings.
@@ -39,7 +39,7 @@ def spread_design(design: Mapping[str, Any] | None, n: int) -> dict[str, np.ndar
             )
         if array.dtype.kind == "f":
             array = array.astype(np.float32, copy=False)
-        each = array.ndim > 0 and len(array) == n and n > 1
+        each = array.ndim > 0 and len(array) == n and n > 1 and not isinstance(value, tuple)
         # A repeated setting is a view with stride 0.
         spread[name] = array if each else np.broadcast_to(array, (n, *array.shape))
     return spread

@@ -4,7 +4,7 @@ from quincunx.plot.checks import checked_coverage, checked_ranks
 from quincunx.plot.confidence import confidence_curve, confidence_regions
 from quincunx.plot.corner import corner
 from quincunx.plot.coverage import coverage
-from quincunx.plot.design import design_curve, design_map
+from quincunx.plot.design import design_curve, design_map, design_slices
 from quincunx.plot.failures import failures
 from quincunx.plot.information import information_ellipses
 from quincunx.plot.learning import learning_curves
@@ -27,6 +27,7 @@ __all__ = [
     "coverage",
     "design_curve",
     "design_map",
+    "design_slices",
     "failures",
     "information_ellipses",
     "inline_svg",

@@ -137,3 +137,45 @@ def design_map(
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside upper left", ncols=2, borderaxespad=0.2)
     return figure
+
+
+def design_slices(
+    settings: Real[np.ndarray, "d k"],
+    value: Real[np.ndarray, " d"],
+    names: Sequence[str],
+    *,
+    se: Real[np.ndarray, " d"] | None = None,
+    chosen: Sequence[float] | None = None,
+    what: str = "expected information [nats]",
+    theme: str = "light",
+) -> Figure:
+    """Expected information against each of several settings, a panel for each, a disc for each design that was compared, two standard errors.
+
+    Raises ShapeMismatch where lengths differ.
+
+    >>> some = np.random.default_rng(0).uniform(size=(20, 3))
+    >>> len(design_slices(some, some.sum(axis=1), ["t[0]", "t[1]", "t[2]"], chosen=[1.0, 1.0, 1.0]).axes)
+    3
+    """
+    settings, value = np.asarray(settings, float), np.asarray(value, float)
+    if settings.shape != (len(value), len(names)) or not len(value):
+        raise ShapeMismatch(
+            f"got settings of shape {settings.shape} and {len(value)} values, expected a row for each value and a column for each of {list(names)}"
+        )
+    across = min(3, len(names))
+    down = -(-len(names) // across)
+    with drawing(theme) as colours:
+        figure = new_figure(2.5 * across, 2.1 * down + 0.4)
+        figure.set_layout_engine("constrained")
+        for i, name in enumerate(names):
+            axes = figure.add_subplot(down, across, i + 1)
+            rule_lines(axes)
+            errors = None if se is None else 2 * np.asarray(se, float)
+            axes.errorbar(
+                settings[:, i], value, yerr=errors, fmt="o", markersize=3, linewidth=0.7, color=colours.posterior
+            )
+            if chosen is not None:
+                axes.axvline(float(chosen[i]), color=colours.reference, linewidth=1.2)
+            axes.set_xlabel(text(name))
+        figure.supylabel(text(what), fontsize="medium")
+    return figure

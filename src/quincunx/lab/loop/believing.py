@@ -11,6 +11,7 @@ from scipy.stats import multivariate_t
 
 from quincunx.design import Belief
 from quincunx.design.density import Density, density_of, log_each
+from quincunx.design.space import Design
 from quincunx.errors import UnexplainedData
 from quincunx.infer.potential import constrained
 from quincunx.infer.samplers import draw
@@ -112,12 +113,10 @@ def _total(density: Density, theta: Array, x: Any, settings: Any, mask: Array) -
     return jnp.sum(jnp.where(mask > 0, each, 0.0))
 
 
-def pairwise(
-    density: Density, theta: Float[np.ndarray, "n d"], x: Any, design: dict[str, float]
-) -> Float[np.ndarray, " n"]:
+def pairwise(density: Density, theta: Float[np.ndarray, "n d"], x: Any, design: Design) -> Float[np.ndarray, " n"]:
     """sum over the events of each of n experiments of log p(x_i | theta_i, design): every experiment at parameters of its own."""
     with double_scope():
-        settings = {name: np.float64(value) for name, value in design.items()}
+        settings = {name: np.asarray(value, np.float64) for name, value in design.items()}
         found = np.asarray(_pairs(density, theta, jax.tree.map(lambda a: np.asarray(a, np.float64), x), settings))
     return np.where(np.isnan(found), -np.inf, found)
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from quincunx.design.space import Design, plain_design
 from quincunx.errors import DataFileError
 from quincunx.model import Simulator
 
@@ -23,7 +24,7 @@ class Experiment:
     2
     """
 
-    design: dict[str, float]
+    design: Design
     x: Any
 
     @classmethod
@@ -31,12 +32,12 @@ class Experiment:
         """From an outcome (`one`) or a set of them."""
         arrays = jax.tree.map(lambda a: np.asarray(a, np.float64), dict(x) if isinstance(x, Mapping) else np.asarray(x))
         return cls(
-            {name: float(value) for name, value in design.items()},
+            plain_design(design),
             jax.tree.map(lambda a: a[None], arrays) if one else arrays,
         )
 
     @classmethod
-    def told(cls, simulator: Simulator, design: Mapping[str, float], x: Any) -> "Experiment":
+    def told(cls, simulator: Simulator, design: Mapping[str, Any], x: Any) -> "Experiment":
         """From what somebody says was measured, compared with what the simulator gives.
 
         Raises:
@@ -70,7 +71,7 @@ class Experiment:
             said = json.loads(text)
             x = said["x"]
             read = {k: np.asarray(v, np.float64) for k, v in x.items()} if isinstance(x, dict) else np.asarray(x, float)
-            return cls({name: float(value) for name, value in said["design"].items()}, read)
+            return cls(plain_design(said["design"]), read)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataFileError(
                 f"got an experiment that cannot be read: {error}; expected JSON with design and x"
@@ -113,7 +114,10 @@ class History:
     def settings(self) -> dict[str, np.ndarray]:
         """The settings of every event, by name."""
         names: Sequence[str] = list(self.experiments[0].design) if self.experiments else []
-        return {name: np.concatenate([np.full(one.n, one.design[name]) for one in self.experiments]) for name in names}
+        return {
+            name: np.concatenate([np.repeat(np.asarray([one.design[name]]), one.n, axis=0) for one in self.experiments])
+            for name in names
+        }
 
     def __len__(self) -> int:
         return len(self.experiments)

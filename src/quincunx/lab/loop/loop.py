@@ -10,6 +10,7 @@ from jaxtyping import PRNGKeyArray
 from quincunx import values
 from quincunx.design import Choice
 from quincunx.design.density import density_of
+from quincunx.design.space import Design, plain_design
 from quincunx.errors import AlreadyTold, LoopStopped, NotApproved, UnexplainedData, UsageError
 from quincunx.lab.book import Book
 from quincunx.lab.designer import Designer
@@ -169,7 +170,7 @@ class Loop:
             facts = dict(kept.facts)
         return values.load(self.book.artefact_file(facts["sha256"]))
 
-    def approve(self, design: Mapping[str, Any] | None = None, *, by: str) -> dict[str, float]:
+    def approve(self, design: Mapping[str, Any] | None = None, *, by: str) -> Design:
         """Accept the proposal, or override it with another design of the space; returns the design that stands.
 
         Whoever is first decides: a second approval of the same step changes nothing and is given the first one's design.
@@ -188,7 +189,7 @@ class Loop:
             "events": self.designer.events_at(used),
         }
         _, stands = self.record.once(APPROVED, step, facts)
-        return dict(stands["design"])
+        return plain_design(stands["design"])
 
     def tell(
         self, x: Any, *, by: str, design: Mapping[str, Any] | None = None, again: bool = False, update: bool = True
@@ -212,7 +213,7 @@ class Loop:
         space, answers = self.designer.space, None
         at = {} if design is None else space.check(design)
         if awaited is not None and (design is None or space.same(at, awaited.facts["design"])):
-            at, answers = dict(awaited.facts["design"]), awaited.facts["step"]
+            at, answers = plain_design(awaited.facts["design"]), awaited.facts["step"]
         experiment = Experiment.told(self.study.simulator, at, x)
         expected = self.designer.events_at(at)
         same = {"numbers": experiment.numbers} if experiment.continuous else {"data": experiment.sha256}
@@ -328,12 +329,12 @@ class Loop:
     def timeline(self) -> list[dict[str, Any]]:
         """One row an experiment: design, who decided, events, cost, the posterior's standard deviations, the check's p-value, and
         whether it counts."""
-        return timeline(self.record)
+        return [{**row, "design": plain_design(row["design"])} for row in timeline(self.record)]
 
     def _measure(self, by: str) -> None:
         awaited = self.record.awaited
         assert awaited is not None
-        design, step = dict(awaited.facts["design"]), awaited.facts["step"]
+        design, step = plain_design(awaited.facts["design"]), awaited.facts["step"]
         try:
             x = measure(
                 self.study.experiment,

@@ -20,7 +20,7 @@ __all__ = ["Mock", "measure", "mock"]
 
 def measure(
     experiment: Callable[..., Any],
-    design: Mapping[str, float],
+    design: Mapping[str, Any],
     *,
     events: int,
     key: PRNGKeyArray,
@@ -70,7 +70,7 @@ class Mock:
         simulator.prior.check(theta)
         self.simulator, self.theta = simulator, dict(theta)
 
-    def __call__(self, design: Mapping[str, float], *, events: int, key: PRNGKeyArray) -> Any:
+    def __call__(self, design: Mapping[str, Any], *, events: int, key: PRNGKeyArray) -> Any:
         """`events` events at a design, along the leading axis."""
         theta = {name: np.asarray(value, np.float32)[None] for name, value in self.theta.items()}
         with warnings.catch_warnings():

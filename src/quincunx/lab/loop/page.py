@@ -4,13 +4,16 @@ import html
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from quincunx import values
 from quincunx.errors import UnexplainedData
 from quincunx.lab.loop.loop import Loop
-from quincunx.lab.loop.record import PROPOSED
+from quincunx.lab.loop.record import BELIEVED, PROPOSED
 from quincunx.lab.loop.rehearsal import Rehearsal
 from quincunx.lab.report.pictures import embed
 from quincunx.lab.report.stylesheet import stylesheet
+from quincunx.plot import widths
 
 __all__ = ["loop_page", "write_loop_page"]
 
@@ -91,13 +94,31 @@ def _next(loop: Loop) -> str:
     said = f"{where}: expected to teach {one.value:.3g} +- {one.se:.1g} nats{bracket}. {choice.reason}"
     past = [row["design"] for row in loop.timeline()]
     told = {} if not past else {"past": {name: [design[name] for design in past] for name in past[0]}}
-    varying = [name for name, column in choice.curve.designs.items() if len(set(column.tolist())) > 1]
-    if not 1 <= len(varying) <= 2:
-        return f"<h2>The last proposal</h2><p>{html.escape(said)}</p>"
+    varying = [name for name, column in choice.curve.columns.items() if len(set(column.tolist())) > 1]
+    if loop.designer.space.lengths or not 1 <= len(varying) <= 2:
+        return f"<h2>The last proposal</h2><p>{html.escape(said)}</p>{_widths(loop)}"
     picture = embed(choice.plot(**told), alt="Expected information by design.", prefix="design")
     return (
         f"<h2>The last proposal</h2><p>{html.escape(said)}</p><figure>{picture}<figcaption>Expected information by design when it was "
         "made; marks below are the designs of all experiments.</figcaption></figure>"
+    )
+
+
+def _widths(loop: Loop) -> str:
+    """What was learned for what was spent, where there is no curve of designs to be drawn."""
+    first, rows = loop.record.at(BELIEVED, 0), [row for row in loop.timeline() if row["sd"] is not None]
+    if first is None or not rows:
+        return ""
+    columns = loop.study.simulator.prior.columns
+    sd = [
+        [row["sd"] for row in first.facts["summary"].values()],
+        *([row["sd"][name] for name in columns] for row in rows),
+    ]
+    cost = np.concatenate([[0.0], np.cumsum([row["cost"] for row in rows])])
+    picture = embed(widths(cost, np.asarray(sd, float), list(columns)), alt="Width by cost.", prefix="widths")
+    return (
+        f"<figure>{picture}<figcaption>What was learned for what was spent: the standard deviations after every experiment; its settings are "
+        "in the timeline.</figcaption></figure>"
     )
 
 

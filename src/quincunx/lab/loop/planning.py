@@ -31,5 +31,6 @@ def proposal(study: Study, belief: Any, key: PRNGKeyArray | int, *, where: Any =
         n=designer.n,
         inner=designer.inner,
         outcomes=designer.outcomes,
+        optimiser=designer.optimiser if where is None else "auto",
         key=key,
     )

@@ -10,6 +10,7 @@ from jaxtyping import Float, PRNGKeyArray
 from scipy.stats import binom
 
 from quincunx.design.density import density_of
+from quincunx.design.space import Design
 from quincunx.errors import UsageError
 from quincunx.lab.loop.history import Experiment, History
 from quincunx.lab.loop.measuring import mock
@@ -35,7 +36,7 @@ class Rehearsal:
     columns: tuple[str, ...]
     sd: Float[np.ndarray, "r k d"]
     cost: Float[np.ndarray, "r k"]
-    designs: dict[str, Float[np.ndarray, "r rounds"]]
+    designs: dict[str, Float[np.ndarray, "r rounds ..."]]
     ranks: Float[np.ndarray, "r d"]
 
     def __len__(self) -> int:
@@ -109,9 +110,9 @@ def rehearse(
     truths = {name: np.asarray(value) for name, value in prior.sample(loops, key=k_truth).items()}
     flat = np.asarray(prior.flatten(truths))
     sd, cost, ranks = [], [], []
-    chosen: dict[str, list[list[float]]] = {name: [] for name in designer.space.names}
+    chosen: dict[str, list[list[Any]]] = {name: [] for name in designer.space.names}
     # before any data all loops stand at the same point
-    at_first: dict[str, float] | None = None
+    at_first: Design | None = None
     for r in range(loops):
         experiment = mock(study.simulator, {name: value[r] for name, value in truths.items()})
         own = jax.random.fold_in(k_loops, r)
