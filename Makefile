@@ -10,13 +10,16 @@ ONE_THREAD := OMP_NUM_THREADS=1 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false in
 # Tests, their workers and the processes they start share what they compile.
 CACHE := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.venv/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: help demo test lint pytest slow bench docs clean
+.PHONY: help demo studio test lint pytest slow bench docs clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/.core  ## the whole loop on the Weinberg angle, with a report
 	$(BIN)/quincunx demo weinberg_toy
+
+studio: $(VENV)/.studio  ## the same, and then in the browser, until Ctrl-C
+	$(BIN)/quincunx demo weinberg_toy --studio
 
 test: lint pytest  ## check the code and run every test that guards a promise
 
@@ -53,6 +56,10 @@ $(VENV)/bin/python:
 	    { echo "Quincunx needs Python 3.11 or newer; '$(PYTHON)' is not. Say which: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@# Some systems ship Python without ensurepip; then the pip at hand fills the environment.
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(VENV)/bin/python install pip; }
+
+$(VENV)/.studio: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[studio]"
+	@touch $@
 
 $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

@@ -30,6 +30,7 @@ def demo(
         int, typer.Option("-n", "--simulations", min=10, help="Fresh simulations to check with.")
     ] = 300,
     seed: Seed = 0,
+    studio: Annotated[bool, typer.Option("--studio", help="Then show it in the studio, until Ctrl-C.")] = False,
     resume: Resume = False,
     json: Json = False,
 ) -> None:
@@ -55,7 +56,8 @@ def demo(
         )
     if method is None and set is None and budget is None and is_for_a_loop(source):
         where = first_free(source.name) if out is None else out
-        loop_demo(source, where, loops=simulations, seed=seed, json=json)
+        failed = loop_demo(source, where, loops=simulations, seed=seed, json=json)
+        _end(where, failed, studio)
         return
     if method is None:
         # Networks that read single outcomes do not take sets of events, likelihoods do.
@@ -129,7 +131,16 @@ def demo(
             tabulate(["parameter", "mean", "reference", "sd", "reference sd"], _beside(folder, answer))
         typer.echo(repr(report))
         say(f"open {folder.report.resolve()}")
-    if report.status == "fail":
+    _end(where, report.status == "fail", studio)
+
+
+def _end(where: Path, failed: bool, studio: bool) -> None:
+    """Show it, if that was asked for, and end with the code of its checks."""
+    if studio:
+        from quincunx.cli.studio import studio as show
+
+        show([str(where)])
+    if failed:
         raise typer.Exit(CHECK_FAILED)
 
 

@@ -5,10 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from quincunx.cli.console import emit, plain, say
-from quincunx.cli.exits import CHECK_FAILED
 from quincunx.cli.folder import command
 from quincunx.cli.looping import Asked, go_on, looped
 from quincunx.cli.looptext import facts_of, facts_of_rehearsal, show, show_rehearsal
@@ -29,21 +26,20 @@ def is_for_a_loop(source: Source) -> bool:
     return bool(problem is not None and problem.space and problem.truth.log_likelihood is not None)
 
 
-def loop_demo(source: Source, where: Path, *, loops: int, seed: int, json: bool) -> None:
+def loop_demo(source: Source, where: Path, *, loops: int, seed: int, json: bool) -> bool:
     """Run it into the lab book at `where`, or go on with the one that is there; the report stands beside it.
 
     The designs that were chosen are then run again on `loops` parameters of the prior: their posteriors must hold the truth as often as they say.
+    Says whether a check failed.
     """
     asked = Asked.of(source, settings=None, events=None, rounds=EXPERIMENTS + 1, truth=None, mocked=True)
     again = go_on(source.text, str(where), None)
     say(f"{source.problem.title}: {EXPERIMENTS} experiments, each chosen by what is known before it, into {where}")
     try:
-        failed = _run(source, asked, where, again, loops=loops, seed=seed, json=json)
+        return _run(source, asked, where, again, loops=loops, seed=seed, json=json)
     except KeyboardInterrupt:
         goes_on = shlex.join(["quincunx", "demo", source.text, "--out", str(where), "--seed", str(seed)])
         raise Interrupted("stopped; every step that was done is in the book", resume=goes_on) from None
-    if failed:
-        raise typer.Exit(CHECK_FAILED)
 
 
 def _run(source: Source, asked: Asked, where: Path, again: str, *, loops: int, seed: int, json: bool) -> bool:

@@ -104,35 +104,36 @@ def _knowledge(book: Reading, known: Mapping[str, Any], first: str | None) -> Fi
     return plot.corner(draws, names, prior=before, name="posterior")
 
 
-def _design(book: Reading, proposal: Mapping[str, Any], rows: list[dict[str, Any]]) -> Figure | None:
+def _design(book: Reading, proposal: Mapping[str, Any], rows: list[dict[str, Any]]) -> Figure:
     arrays = read_container(book.artefact_file(proposal["sha256"]))[2]
     start = "curve/designs/"
     designs = {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
-    varying = [name for name, column in designs.items() if column.ndim == 1 and len(set(column.tolist())) > 1]
-    if not varying or any(column.ndim > 1 for column in designs.values()) or len(varying) > 2:
-        return _ranked(arrays["curve/eigs/value"], arrays["curve/eigs/se"])
-    value = arrays["curve/eigs/value"]
-    past = [[row["design"][name] for name in varying] for row in rows if all(name in row["design"] for name in varying)]
-    at = [proposal["design"][name] for name in varying]
+    value, se = arrays["curve/eigs/value"], arrays["curve/eigs/se"]
+    columns, at = _columns(designs), _columns({name: np.asarray([one]) for name, one in proposal["design"].items()})
+    varying = [name for name, column in columns.items() if len(set(column.tolist())) > 1] or list(columns)[:1]
+    past = [_columns({name: np.asarray([one]) for name, one in row["design"].items()}) for row in rows]
+    before = np.asarray([[float(one[name][0]) for name in varying] for one in past]).reshape(-1, len(varying))
+    chosen = [float(at[name][0]) for name in varying]
+    if len(varying) > 2:
+        shown = varying[:9]
+        where = np.stack([columns[name] for name in shown], axis=1)
+        return plot.design_slices(where, value, shown, se=se, chosen=chosen[:9])
     if len(varying) == 2:
-        where = np.stack([designs[name] for name in varying], axis=1)
-        return plot.design_map(where, value, varying, chosen=at, past=np.asarray(past).reshape(-1, 2))
+        where = np.stack([columns[name] for name in varying], axis=1)
+        return plot.design_map(where, value, varying, chosen=chosen, past=before)
+    lower, upper = arrays["curve/eigs/lower"], arrays["curve/eigs/upper"]
     return plot.design_curve(
-        designs[varying[0]],
-        value,
-        varying[0],
-        lower=arrays["curve/eigs/lower"],
-        upper=arrays["curve/eigs/upper"],
-        se=arrays["curve/eigs/se"],
-        chosen=at[0],
-        past=np.ravel(np.asarray(past, float)),
+        columns[varying[0]], value, varying[0], lower=lower, upper=upper, se=se, chosen=chosen[0], past=before[:, 0]
     )
 
 
-def _ranked(value: np.ndarray, error: np.ndarray) -> Figure:
-    """Designs that no axis can order stand in the order of their values."""
-    order = np.argsort(-value)
-    return plot.design_curve(np.arange(1.0, len(value) + 1), value[order], "design, by rank", se=error[order])
+def _columns(designs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One column a number of every setting, as the settings' own names say it."""
+    found = {}
+    for name, values in designs.items():
+        flat = values.reshape(len(values), -1)
+        found |= {name if values.ndim == 1 else f"{name}[{i}]": flat[:, i] for i in range(flat.shape[1])}
+    return found
 
 
 def _widths(book: Reading, looped: Mapping[str, Any]) -> Figure:

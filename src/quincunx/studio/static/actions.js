@@ -37,7 +37,7 @@ export function actions(studio, place, loop) {
   };
 
   if (loop.state === "approve" && loop.proposal) {
-    const [other, field] = line("override", "or another design", { placeholder: design(loop.proposal.design).replaceAll(" = ", "=").replaceAll(", ", ",") });
+    const [other, field] = line("override", "or another design", { placeholder: Object.entries(loop.proposal.design).map(([name, value]) => `${name}=${[value].flat().join(",")}`).join(",") });
     form("approve", "The proposal", field, `Approve ${design(loop.proposal.design)}`, () => act("approve", { design: other.value.trim() }));
     const button = parts[parts.length - 1].querySelector("button");
     other.addEventListener("input", () => {
