@@ -11,6 +11,7 @@ import numpy as np
 from quincunx.design.curve import Curve
 from quincunx.design.experiment import Slots
 from quincunx.design.information import curve_of
+from quincunx.notebook import from_fields
 
 __all__ = ["BestBatch", "best_batch"]
 
@@ -26,6 +27,8 @@ class BestBatch:
     runner_up: tuple[int, ...] | None
     curve: Curve
     reason: str
+
+    _repr_html_ = from_fields
 
 
 def best_batch(

@@ -6,6 +6,7 @@ from typing import Any
 
 from quincunx.design import Space
 from quincunx.errors import UsageError
+from quincunx.notebook import from_fields
 
 __all__ = ["Designer"]
 
@@ -96,3 +97,5 @@ class Designer:
             "first": None if self.first is None else dict(self.first),
             "surprise": self.surprise,
         }
+
+    _repr_html_ = from_fields

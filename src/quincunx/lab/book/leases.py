@@ -18,6 +18,7 @@ from quincunx.lab.book import schema
 from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.owner import is_dead
+from quincunx.notebook import from_fields
 from quincunx.run.shards import Shard, file_sha256, read_groups, shard_header
 from quincunx.run.status import NAMES, OK
 
@@ -61,6 +62,8 @@ class Lease:
     attempt: int
     owner: str
     until: float
+
+    _repr_html_ = from_fields
 
 
 def lease(ledger: Ledger, owner: str, duration: float, *, round: int | None = None) -> Lease | None:

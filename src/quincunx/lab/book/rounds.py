@@ -15,6 +15,7 @@ from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.notes import note_within
 from quincunx.lab.book.plain import json_of
 from quincunx.model.simulator import Simulator
+from quincunx.notebook import from_fields
 
 __all__ = ["Round", "plan", "rounds", "use"]
 
@@ -31,6 +32,8 @@ class Round:
     version: str
     fingerprint: str
     n: int
+
+    _repr_html_ = from_fields
 
 
 def use(ledger: Ledger, simulator: Simulator, *, changed: bool = False) -> int:
