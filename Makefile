@@ -10,7 +10,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false in
 # Tests, their workers and the processes they start share what they compile.
 CACHE := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.venv/compiled JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 
-.PHONY: help demo studio test lint pytest slow bench docs clean
+.PHONY: help demo studio test lint pytest slow bench docs site clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,11 +45,15 @@ bench: $(VENV)/.dev  ## ours, the peer, the ratio, the limit
 	$(BIN)/python benchmarks/two_moons.py
 	$(BIN)/python benchmarks/against_sbi.py
 
-docs: $(VENV)/.core  ## draw the README's picture
+docs: $(VENV)/.core  ## draw the README's picture and run the tutorials anew
 	$(BIN)/python docs/draw.py
+	$(BIN)/python docs/execute.py $(addprefix docs/,$(addsuffix .md,first-five-minutes simulate infer check loop commands))
+
+site: $(VENV)/.site  ## the documentation as a static site, in site/
+	$(BIN)/python docs/site/build.py site
 
 clean:  ## remove the environments and everything built
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -67,4 +71,8 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.site: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@ $(VENV)/.core

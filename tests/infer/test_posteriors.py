@@ -180,3 +180,17 @@ def test_methods_describe_themselves(problem):
     estimator = problem.fit("npe")
     assert estimator.method["method"] == "npe" and estimator.method["members"] == 2
     assert estimator.surrogate.members == 2
+
+
+def test_a_posterior_shows_itself_and_samples_for_a_look_only_where_that_is_quick(problem):
+    """That the page is sound is a law of every value (tests/laws/test_notebook.py)."""
+    direct, indirect = (problem.fit(method).posterior(problem.x_o) for method in ("npe", "nle"))
+    page = direct._repr_html_()
+    summary = direct.summary()
+    assert "<svg" in page and f"{summary['a']['mean']:.4g}" in page and len(page.encode()) < 50_000
+    assert repr(direct) == "DirectPosterior(parameters a, b; method npe; observation one outcome of 2 numbers)"
+    assert "<svg" not in indirect._repr_html_() and "method nle" in repr(indirect)
+    held = direct.conditional(b=0.5)
+    assert "given b: 0.5" in repr(held) and "conditioned" in held._repr_html_()
+    for value in (direct.estimator, direct.estimator.surrogate, direct.marginal("a"), direct.misspecification):
+        assert "qx-card" in value._repr_html_() and " object at 0x" not in repr(value)

@@ -87,7 +87,7 @@ def test_failures_and_artefacts_are_those_of_the_book(shelf, by_name):
     book = shelf.book(by_name["simulated"])
     found = failures_page(book)
     assert found["kinds"] == {"not finite": 60} and len(found["failures"]) == 60
-    assert EVIL in found["failures"][0]["said"]
+    assert any(EVIL in (failure["said"] or "") for failure in found["failures"])
     made = made_page(shelf.book(by_name["loop"]))
     kinds = [one["kind"] for one in made["artefacts"]]
     assert kinds.count("data") == 2 and kinds.count("knowledge") == 3 and kinds.count("choice") == 3

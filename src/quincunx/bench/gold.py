@@ -14,6 +14,7 @@ from quincunx import gallery
 from quincunx.errors import UnknownProblem, UsageError
 from quincunx.infer import Method, method_named
 from quincunx.model import Reference
+from quincunx.notebook import from_fields
 from quincunx.run import simulate
 
 PROBLEMS: Mapping[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -52,6 +53,8 @@ class GoldMeasurement:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return dataclasses.asdict(self)
+
+    _repr_html_ = from_fields
 
 
 def measure_gold(

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from quincunx.notebook import from_fields
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -61,3 +63,5 @@ class Measurement:
                 "sample": list(self.sampling_cpu),
             },
         }
+
+    _repr_html_ = from_fields

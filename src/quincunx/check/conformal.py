@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, PRNGKeyArray
 from quincunx.check.ranks import jittered, random_ranks
 from quincunx.check.trials import Estimator, Trials
 from quincunx.errors import TooFewSimulations, UsageError
+from quincunx.notebook import from_fields
 from quincunx.values import as_key, register
 
 
@@ -83,6 +84,8 @@ class Repair(eqx.Module):
         """The inverse of `to_state`."""
         return cls(arrays["scores"], int(spec["draws"]))
 
+    _repr_html_ = from_fields
+
 
 class Region(eqx.Module):
     """A set of parameters for one x, {theta: score <= threshold}, which covers with probability at least `level`."""
@@ -110,6 +113,8 @@ class Region(eqx.Module):
         """The estimator's own draws that lie inside, densest first, up to the repaired mass."""
         order = np.argsort(-self.log_q)[: int(np.ceil(self.mass * len(self.log_q)))]
         return {name: np.asarray(value)[0][order] for name, value in self.drawn.items()}
+
+    _repr_html_ = from_fields
 
 
 def conformal(trials: Trials, *, key: int | PRNGKeyArray) -> Repair:

@@ -9,6 +9,7 @@ from scipy.special import gammaln
 from scipy.stats import binom
 
 from quincunx.errors import UsageError
+from quincunx.notebook import from_fields
 
 MOST_POINTS = 100
 
@@ -27,6 +28,8 @@ class EcdfBand:
     gamma: float
     n: int
     level: float
+
+    _repr_html_ = from_fields
 
 
 def evaluation_points(draws: int) -> Float[np.ndarray, " K"]:

@@ -1,6 +1,5 @@
 """All checks of one answer, with one verdict."""
 
-import html
 import json
 import os
 from pathlib import Path
@@ -12,7 +11,11 @@ import numpy as np
 from quincunx.check.ecdf import simultaneous_band
 from quincunx.check.result import Status, TestResult, holm, status_of
 from quincunx.errors import UsageError
+from quincunx.notebook import card
 from quincunx.values import register, save
+
+_DRAWN = 2
+"""Of more parameters than this the ranks do not fit in a notebook's cell."""
 
 _ORDER = {"fail": 0, "warn": 1, "pass": 2}
 
@@ -102,16 +105,29 @@ class Report(eqx.Module):
         return "\n".join([head, *(f"  ! {warning}" for warning in self.warnings), *lines])
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            f"<tr><td><b>{row['status']}</b></td><td>{html.escape(row['name'])}</td><td>{row['p_value']:.2g}</td>"
-            f"<td>{row['adjusted']:.2g}</td><td>{html.escape(_effects(row))}</td><td>{html.escape(row['question'])}</td></tr>"
+        from quincunx.plot import inline_svg
+
+        body = [
+            [
+                row["name"],
+                row["status"],
+                f"{row['p_value']:.2g}",
+                f"{row['adjusted']:.2g}",
+                _effects(row),
+                row["question"],
+            ]
             for row in self.rows()
-        )
-        warned = "".join(f"<p>{html.escape(warning)}</p>" for warning in self.warnings)
-        return (
-            f"<p>Checks: <b>{self.status}</b> ({self.simulated} simulations, {self.failed} failed)</p>{warned}"
-            "<table><tr><th></th><th>test</th><th>p</th><th>Holm</th><th>effect</th><th>question</th></tr>"
-            f"{cells}</table>"
+        ]
+        title = repr(self).splitlines()[0]
+        names = [result.name for result in self.results]
+        ranked = sum(name.startswith("sbc: ") for name in names)
+        kind = "ranks" if 0 < ranked <= _DRAWN else "coverage" if {"coverage", "tarp"} & set(names) else ""
+        return card(
+            title,
+            head=["test", "verdict", "p", "Holm", "effect", "question"],
+            body=body,
+            warnings=self.warnings,
+            picture=(lambda: inline_svg(self.plot(kind), alt=f"{kind}: {title}")) if kind else "",
         )
 
     def plot(self, kind: str = "ranks", *, theme: str = "light") -> Any:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from quincunx.notebook import from_repr
+
 Status = Literal["pass", "warn", "fail"]
 
 FAIL_BELOW = 0.01
@@ -71,6 +73,8 @@ class TestResult:
             "effects": {name: float(value) for name, value in self.effects.items()},
             "note": self.note,
         }
+
+    _repr_html_ = from_repr
 
 
 def holm(p_values: Sequence[float] | Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:

@@ -12,6 +12,7 @@ from jaxtyping import Float, PRNGKeyArray
 from quincunx.check.features import data_columns
 from quincunx.errors import AllSimulationsFailed, TooFewSimulations, UsageError
 from quincunx.model.design import takes_design
+from quincunx.notebook import from_fields
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key
 
@@ -99,6 +100,8 @@ class Trials(eqx.Module):
         names = names or tuple(f"theta[{i}]" for i in range(truth.shape[1]))
         x = np.asarray(x, float)
         return cls(truth, draws, truth, draws, x, *q, *p, x, None, tuple(names), len(truth), 0)
+
+    _repr_html_ = from_fields
 
 
 def run_trials(

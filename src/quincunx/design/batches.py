@@ -16,6 +16,7 @@ from quincunx.design.information import curve_of
 from quincunx.design.optuna import Optuna
 from quincunx.design.search import search_space
 from quincunx.design.space import Design, Space, design_rows
+from quincunx.notebook import from_fields
 from quincunx.values import as_key
 
 __all__ = ["BestBatch", "best_batch", "searched_batch"]
@@ -36,6 +37,8 @@ class BestBatch:
     runner_up: list[Design] | None
     curve: Curve
     reason: str
+
+    _repr_html_ = from_fields
 
 
 def best_batch(

@@ -12,6 +12,7 @@ from quincunx.design.estimate import EIG
 from quincunx.design.gaussian_process import GaussianProcess, fit_process
 from quincunx.design.space import Design, Space, brief, design_rows, stack_designs
 from quincunx.errors import DesignOutsideSpace
+from quincunx.notebook import from_repr
 from quincunx.values import as_key
 
 __all__ = ["Maximum", "maximise", "propose"]
@@ -36,6 +37,8 @@ class Maximum:
     def __repr__(self) -> str:
         where = ", ".join(f"{name} = {brief(value)}" for name, value in self.design.items())
         return f"Maximum({self.mean:.4g} +- {self.sd:.2g} at {where}, of {len(self.values)} evaluations)"
+
+    _repr_html_ = from_repr
 
 
 def maximise(

@@ -12,6 +12,7 @@ from quincunx.errors import ImproperBelief, ShapeMismatch, UsageError
 from quincunx.infer import Posterior
 from quincunx.infer.likelihood import flat_double, named_double
 from quincunx.model import Prior
+from quincunx.notebook import from_repr
 from quincunx.values import as_key
 
 __all__ = ["Belief"]
@@ -100,3 +101,5 @@ class Belief:
 
     def __repr__(self) -> str:
         return f"Belief({len(self)} draws of {', '.join(self.prior.names)})"
+
+    _repr_html_ = from_repr

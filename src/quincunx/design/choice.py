@@ -1,6 +1,5 @@
 """A chosen design, why it was chosen, and what it is expected to teach."""
 
-import html
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from quincunx.design.curve import Curve
+from quincunx.design.curve import Curve, curve_svg
 from quincunx.design.estimate import EIG
 from quincunx.design.space import Design, brief, plain_design
+from quincunx.notebook import card, short
 from quincunx.values import pack, register, save, unpack
 
 __all__ = ["Choice"]
@@ -93,7 +93,13 @@ class Choice:
         return f"Choice({where}{cost})\n  {self.information!r}\n  {self.reason}"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        title, information, *more = repr(self).splitlines()
+        facts = [("information", information.strip())]
+        facts += [] if self.runner_up is None else [("runner-up", short(self.runner_up))]
+        warnings = [line.removeprefix("  warning: ") for line in more if "warning: " in line]
+        return card(
+            title, facts=[*facts, ("why", self.reason)], warnings=warnings, picture=lambda: curve_svg(self, title)
+        )
 
 
 def _batch(design: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Expected information at many designs, on common random numbers, with the errors of differences."""
 
-import html
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from quincunx.design.estimate import EIG
 from quincunx.design.space import Design, brief, design_rows
 from quincunx.errors import UsageError
+from quincunx.notebook import card, from_repr
 from quincunx.values import register, save
 
 __all__ = ["Curve", "Eigs"]
@@ -64,6 +64,8 @@ class Eigs:
 
     def __repr__(self) -> str:
         return f"Eigs({len(self)} estimates, {self.estimator}, {self.value.min():.4g} to {self.value.max():.4g} nats)"
+
+    _repr_html_ = from_repr
 
 
 @register("eig_curve")
@@ -217,7 +219,19 @@ class Curve:
         return "\n".join([head, *(f"  warning: {warning}" for warning in said[:3])])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        title, *said = repr(self).splitlines()
+        warnings = [line.removeprefix("  warning: ") for line in said]
+        return card(title, warnings=warnings, picture=lambda: curve_svg(self, title))
+
+
+def curve_svg(drawn: Any, alt: str) -> str:
+    """The picture of a curve, or of a choice with its curve, for a notebook; nothing where more than two settings vary."""
+    from quincunx.plot import inline_svg
+
+    curve = getattr(drawn, "curve", drawn)
+    if sum(bool(np.ptp(values) > 0) for values in curve.designs.values()) > 2:
+        return ""
+    return inline_svg(drawn.plot(), alt=alt)
 
 
 def _columns(designs: Mapping[str, Any]) -> dict[str, np.ndarray]:

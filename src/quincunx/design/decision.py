@@ -19,6 +19,7 @@ from quincunx.errors import UsageError
 from quincunx.infer.likelihood import named_double
 from quincunx.model import Simulator
 from quincunx.model.precision import double_scope
+from quincunx.notebook import from_fields
 from quincunx.values import as_key
 
 GROUPS = 16
@@ -60,6 +61,8 @@ class Loss:
             actions = jax.tree.map(lambda a: np.asarray(a, np.float64), self.actions)
             return np.asarray(jax.vmap(over_actions, in_axes=(0, None))(named, actions), np.float64)
 
+    _repr_html_ = from_fields
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -82,6 +85,8 @@ class Expected:
     def gain(self) -> float:
         """The loss without the experiment less that with it, not negative."""
         return max(0.0, self.without - self.value)
+
+    _repr_html_ = from_fields
 
 
 def risk(

@@ -1,6 +1,5 @@
 """An estimate of an expected information gain, with everything needed to judge it."""
 
-import html
 import math
 import os
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from quincunx.notebook import from_repr
 from quincunx.values import register, save
 
 __all__ = ["EIG"]
@@ -81,4 +81,4 @@ class EIG:
         return "\n".join([head, *(f"  warning: {said}" for said in self.warnings)])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        return from_repr(self)

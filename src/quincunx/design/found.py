@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from quincunx.design.estimate import EIG
+from quincunx.notebook import from_fields
 
 __all__ = ["Found", "OPEN", "mean_and_se", "settled"]
 
@@ -71,6 +72,8 @@ class Found:
         if self.exact:
             return value, 0.0
         return value, float(np.sqrt(se**2 * (1.0 + (len(rows) / self.pool if self.pool else 0.0)) + self.extra))
+
+    _repr_html_ = from_fields
 
 
 def mean_and_se(rows: Float[np.ndarray, " n"]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from scipy.optimize import minimize
 
 from quincunx.model.precision import double_scope
+from quincunx.notebook import from_fields
 
 __all__ = ["GaussianProcess", "fit_process"]
 
@@ -60,6 +61,8 @@ class GaussianProcess:
     @property
     def _data(self) -> tuple[np.ndarray, ...]:
         return self.points, self.values, self.noise, self.mask
+
+    _repr_html_ = from_fields
 
 
 def fit_process(

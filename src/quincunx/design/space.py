@@ -1,6 +1,5 @@
 """The settings that an experiment can be run at: intervals, levels, and constraints on them."""
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from scipy.stats import qmc
 
 from quincunx.errors import DesignOutsideSpace, UsageError
 from quincunx.model.prior import check_names
+from quincunx.notebook import card
 from quincunx.values import as_key
 
 __all__ = ["Design", "Space", "brief", "design_rows", "plain_design", "stack_designs"]
@@ -300,7 +300,15 @@ class Space:
         return f"Space({', '.join(said)}{held})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        names = dict(self.labels)
+        body = [
+            [name, "interval", f"{ends[0]:g} to {ends[1]:g}"]
+            if name in self.continuous
+            else [name, "levels", ", ".join(names.get(name, tuple(f"{level:g}" for level in ends)))]
+            for name, ends in self.bounds
+        ]
+        held = [("constraints", str(len(self.constraints)))] if self.constraints else []
+        return card(f"Space of {len(body)} settings", facts=held, head=["setting", "kind", "values"], body=body)
 
 
 def _interval(name: str, said: tuple[Any, ...]) -> tuple[tuple[float, float], int | None]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from quincunx.model.simulator import rng_from_key
+from quincunx.notebook import from_repr
 from quincunx.values import as_key
 
 
@@ -34,6 +35,8 @@ class LatentPosterior:
 
     def __repr__(self) -> str:
         return f"LatentPosterior(mean {self.mean:.6g}, sd {self.sd:.6g})"
+
+    _repr_html_ = from_repr
 
 
 Latents = Callable[[Any, Any], dict[str, LatentPosterior]]

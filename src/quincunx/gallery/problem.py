@@ -16,6 +16,7 @@ from quincunx.gallery.catalogue import Entry
 from quincunx.gallery.latent import Latents
 from quincunx.gallery.precision import in_float64
 from quincunx.model import Gold, Prior, Simulator
+from quincunx.notebook import card, fields_text, from_fields, short
 from quincunx.values import as_key
 
 Theta = Mapping[str, Any]
@@ -71,6 +72,9 @@ class Truth:
         known = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
         return dataclasses.replace(self, **{name: in_float64(function) for name, function in known.items()})
 
+    __repr__ = fields_text
+    _repr_html_ = from_fields
+
 
 @dataclasses.dataclass(frozen=True)
 class ReferenceDraws:
@@ -91,6 +95,9 @@ class ReferenceDraws:
                 f"; expected R-hat at most {self.R_HAT_LIMIT} and at least {self.ESS_LIMIT:.0f}; try another key"
             )
         return self
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -223,6 +230,12 @@ class Problem:
 
     def __repr__(self) -> str:
         return f"Problem({self.name}: {self.title}; truth: {self.truth.kind}; {self.observations} observations)"
+
+    def _repr_html_(self) -> str:
+        facts = [("parameters", ", ".join(self.prior.names)), ("truth", self.truth.kind)]
+        facts += [("observations", f"{self.observations}{f' of {self.events} events' if self.events else ''}")]
+        facts += [("settings", short(self.space))] if self.space else []
+        return card(f"{self.name}: {self.title}", facts=facts)
 
 
 REFERENCE_VERSION = 1

@@ -15,6 +15,7 @@ from quincunx.infer.posterior import flat_theta
 from quincunx.infer.ratio_to import RatioTo
 from quincunx.learn.calibrate import Calibration, calibrate
 from quincunx.model import Outcome, Prior, Reference, Simulator
+from quincunx.notebook import fields_text, from_fields
 from quincunx.run import Simulations, simulate
 from quincunx.values import as_key, pack, register, save, unpack
 
@@ -130,6 +131,9 @@ class CalibratedRatio:
         parts = {name: None if spec[name] is None else unpack(spec[name], arrays, name) for name in names}
         optional = {name: arrays.get(name) for name in ("theta", "pool", "levels")}
         return cls(**parts, **optional, method=spec["method"], design=spec["design"])
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields
 
 
 def calibrate_ratio(

@@ -1,6 +1,5 @@
 """Confidence sets: the parameters that a test of each does not reject, at every level asked for."""
 
-import html
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float
 from scipy.interpolate import PchipInterpolator, RegularGridInterpolator
 
 from quincunx.errors import NameMismatch, UsageError
+from quincunx.notebook import card
 from quincunx.values import register, save
 
 LEVELS = (0.6827, 0.95)
@@ -188,7 +188,11 @@ class ConfidenceSet:
         return "\n".join([head, *self._lines(), *(f"  note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        from quincunx.plot import inline_svg
+
+        title = repr(self).splitlines()[0]
+        found = [(line.split("%")[0].strip() + " %", line.split("%", 1)[1].strip()) for line in self._lines()]
+        return card(title, facts=found, warnings=self.notes, picture=lambda: inline_svg(self.plot(), alt=title))
 
 
 _ARRAYS = ("q", "levels", "critical", "critical_error", "p_value", "best")

@@ -9,6 +9,7 @@ from scipy.stats import gaussian_kde
 
 from quincunx.errors import ShapeMismatch, TooFewSimulations, UsageError
 from quincunx.infer.local_score import LocalScore
+from quincunx.notebook import fields_text, from_fields
 
 __all__ = ["SummaryRatio", "summary_ratio"]
 
@@ -38,6 +39,9 @@ class SummaryRatio:
             return numerator.logpdf(t.T) - reference.logpdf(t.T)
         assert self.table is not None
         return self.table[_cells(t, self.edges)]
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields
 
 
 def summary_ratio(

@@ -12,6 +12,7 @@ from quincunx.infer.conditioning import Conditioning
 from quincunx.infer.estimator import Estimator, posterior_from_state, shared_state, state_of
 from quincunx.infer.misspecification import Familiarity, Misspecification
 from quincunx.infer.posterior import Posterior, flat_theta, named_theta, paired_theta
+from quincunx.infer.posterior_card import posterior_card
 from quincunx.infer.reading import Observation, Reader
 from quincunx.infer.run import Run
 from quincunx.infer.sets import one_observation, padded_many
@@ -109,6 +110,9 @@ class DirectPosterior(Posterior):
         rows, single = paired_theta(self.prior, theta)
         value = log_prob_many(self.estimator.core, rows, *self._many(x, design))
         return jnp.asarray(value[:, 0] if single else value)
+
+    def _repr_html_(self) -> str:
+        return posterior_card(self, drawn=True)
 
     def to_base(self, theta: dict[str, Any]) -> Float[Array, "n d"]:
         """Base coordinates of theta under the first member, standard normal if the posterior is right there."""

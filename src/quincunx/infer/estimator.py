@@ -16,6 +16,7 @@ from quincunx.infer.posterior import Posterior
 from quincunx.infer.reading import Observation, Reader
 from quincunx.learn import Surrogate
 from quincunx.model import Prior
+from quincunx.notebook import card, short
 from quincunx.values import pack, save, unpack
 
 
@@ -32,6 +33,20 @@ class Estimator(eqx.Module):
     familiarity: eqx.AbstractVar[Familiarity]
     method: eqx.AbstractVar[dict[str, Any]]
     notes: eqx.AbstractVar[tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({'; '.join(f'{name} {said}' for name, said in self._facts())})"
+
+    def _repr_html_(self) -> str:
+        return card(type(self).__name__, facts=self._facts(), warnings=self.notes)
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("parameters", ", ".join(self.prior.names)),
+            ("method", str(self.method.get("method", "unnamed"))),
+            ("reads", f"{'sets of ' if self.reader.sets else ''}{short(self.reader.columns)}"),
+            ("network", repr(self.surrogate)),
+        ]
 
     @abc.abstractmethod
     def close(self, observation: Observation, misspecification: Misspecification) -> Posterior:

@@ -15,6 +15,7 @@ from quincunx.learn import Surrogate
 from quincunx.learn.fit import Progress
 from quincunx.model import Prior
 from quincunx.model.region import log_odds
+from quincunx.notebook import from_repr
 from quincunx.run import Simulations
 from quincunx.run.status import NAMES, OK
 from quincunx.values import as_key, pack, register, unpack
@@ -94,6 +95,8 @@ class Failures(eqx.Module):
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
         return "\n".join([f"Failures: {int(self.failed.sum())} of {len(self.status)} simulations", *lines])
+
+    _repr_html_ = from_repr
 
 
 def failures(

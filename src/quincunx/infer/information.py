@@ -11,6 +11,7 @@ from jaxtyping import Float
 from scipy.stats import chi2
 
 from quincunx.errors import NameMismatch, UsageError
+from quincunx.notebook import card
 from quincunx.values import register, save
 
 
@@ -201,6 +202,12 @@ class Information:
             f"  {c}  " + "  ".join(f"{v:>11.5g}" for v in row) for c, row in zip(self.columns, self.matrix, strict=True)
         ]
         return "\n".join([f"Information({self.what}, {len(self.columns)} numbers)", *rows])
+
+    def _repr_html_(self) -> str:
+        body = [[c, *(f"{v:.5g}" for v in row)] for c, row in zip(self.columns, self.matrix, strict=True)]
+        one = self.error[0, 0] if len(self.columns) == 1 else 0.0
+        error = [("standard error", f"{one:.2g}")] if one > 0 else []
+        return card(f"Information ({self.what})", facts=error, head=["", *self.columns], body=body)
 
     def _carried(self, carry: Float[np.ndarray, "d a"], keep: Sequence[str]) -> "Information":
         entries = np.einsum(

@@ -17,6 +17,7 @@ from quincunx.infer.sets import padded_size
 from quincunx.infer.terms import ExactTerms, LearnedTerms, Terms
 from quincunx.model import Prior
 from quincunx.model.precision import double_scope
+from quincunx.notebook import from_repr
 
 ROWS = 1 << 16
 """How many pairs of a parameter point and an event one compiled call looks at together."""
@@ -178,6 +179,8 @@ class Likelihood:
         what = "learned" if self.learned else "exact"
         extended = ", extended by a rate" if self.terms.rate is not None else ""
         return f"Likelihood({what}{extended}, parameters {', '.join(self.prior.names)})"
+
+    _repr_html_ = from_repr
 
 
 def flat_double(prior: Prior, theta: Mapping[str, Any]) -> Float[np.ndarray, "*batch d"]:

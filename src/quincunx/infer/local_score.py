@@ -22,6 +22,7 @@ from quincunx.learn.build import Spec
 from quincunx.learn.fit import Progress
 from quincunx.learn.functionals import JointScoreRegression
 from quincunx.model import Prior
+from quincunx.notebook import fields_text, from_fields
 from quincunx.run import Simulations
 from quincunx.values import as_key, pack, register, save, unpack
 
@@ -90,6 +91,9 @@ class LocalScore(eqx.Module):
         """The inverse of `to_state`."""
         parts = {name: unpack(spec[name], arrays, name) for name in ("prior", "surrogate", "reader")}
         return cls(**parts, reference=arrays["reference"], form=spec["form"], shape=tuple(spec["shape"]))
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields
 
 
 def learn_score(

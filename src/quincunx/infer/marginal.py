@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from quincunx.infer.posterior import STANDARD_DRAWS, Posterior, flat_theta
 from quincunx.infer.summary import Summary
 from quincunx.model import Prior
+from quincunx.notebook import fields_text, from_fields
 
 
 class Marginal(eqx.Module):
@@ -57,3 +58,6 @@ class Marginal(eqx.Module):
 
         draws = self.prior.flatten(self.sample(STANDARD_DRAWS, key=0))
         return corner(np.asarray(draws), list(self.prior.columns), **options)
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields

@@ -17,6 +17,7 @@ from quincunx.infer.likelihood import ROWS, Likelihood, finite_or_minus, named_d
 from quincunx.infer.sets import padded_size
 from quincunx.model import Prior
 from quincunx.model.precision import double_scope
+from quincunx.notebook import card
 from quincunx.values import as_key, register, save
 
 DRAWS = 256
@@ -99,6 +100,17 @@ class Maximum:
         ]
         notes = "".join(f"; {note}" for note in self.notes)
         return f"Maximum({', '.join(said)}; log L = {self.log_likelihood:.6g}{notes})"
+
+    def _repr_html_(self) -> str:
+        errors = np.sqrt(np.diag(self.covariance))
+        flat = np.concatenate([np.ravel(value) for value in self.theta.values()])
+        body = [
+            [c, f"{_rounded(v, e):.6g}", "fixed" if e == 0 else f"{e:.2g}" if np.isfinite(e) else "none"]
+            for c, v, e in zip(self.columns, flat, errors, strict=True)
+        ]
+        facts = [("log L", f"{self.log_likelihood:.6g}")]
+        head = ["parameter", "value", "standard error"]
+        return card("Maximum of the likelihood", facts=facts, head=head, body=body, warnings=self.notes)
 
 
 def _rounded(value: float, error: float) -> float:

@@ -13,6 +13,7 @@ from quincunx.infer.estimator import Estimator
 from quincunx.learn import FitSettings
 from quincunx.learn.fit import Progress
 from quincunx.model import Prior, Reference, Simulator
+from quincunx.notebook import from_fields
 from quincunx.run import Simulations
 
 _HOMES = {
@@ -82,6 +83,8 @@ class Method(abc.ABC):
     def describe(self) -> dict[str, Any]:
         """The method's name and options as JSON, for files and reports."""
         return {"method": self.name, **{k: v for k, v in _plain(self).items() if v is not None}}
+
+    _repr_html_ = from_fields
 
 
 def method_names() -> tuple[str, ...]:

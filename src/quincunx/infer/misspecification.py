@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from quincunx.notebook import fields_text, from_fields
 from quincunx.values import register
 
 _REFERENCE_ROWS = 4000
@@ -43,6 +44,8 @@ class Misspecification:
             "the simulator could have produced; the answer below extrapolates: check the data's units and columns, widen "
             "the prior, or add the missing effect to the simulator"
         )
+
+    _repr_html_ = from_fields
 
 
 @register("familiarity")
@@ -150,6 +153,9 @@ class Familiarity:
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Familiarity":
         """The inverse of `to_state`."""
         return cls(columns=tuple(spec["columns"]), rest=float(spec["rest"]), **arrays)
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields
 
 
 def _tail(reference: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from quincunx.infer.scanned import Scan
 from quincunx.infer.scanning import profile
 from quincunx.infer.toys import ratio_on_grid, ratio_profiled, simulated_sets
 from quincunx.model import Simulator
+from quincunx.notebook import from_repr
 from quincunx.values import as_key, register, save
 
 
@@ -155,6 +156,8 @@ class NeymanBelt:
 
     def _flat(self, likelihood: Likelihood) -> Float[np.ndarray, "points d"]:
         return np.concatenate([self.theta[n].reshape(len(self.ordered), -1) for n in likelihood.prior.names], axis=1)
+
+    _repr_html_ = from_repr
 
 
 def neyman_belt(

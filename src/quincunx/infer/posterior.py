@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from quincunx.errors import NameMismatch, ShapeMismatch
 from quincunx.infer.export import to_datatree
 from quincunx.infer.misspecification import Misspecification
+from quincunx.infer.posterior_card import posterior_card, posterior_text
 from quincunx.infer.reading import Observation
 from quincunx.infer.run import Run
 from quincunx.infer.summary import Summary
@@ -156,6 +157,12 @@ class Posterior(eqx.Module):
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the posterior to one file; `quincunx.load` reads it back without the simulator."""
         return save(self, path)
+
+    def __repr__(self) -> str:
+        return posterior_text(self)
+
+    def _repr_html_(self) -> str:
+        return posterior_card(self, drawn=False)
 
     def _known(self, names: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [n for n in names if n not in self.names]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from quincunx.errors import UsageError
 from quincunx.model import Prior, Reference
+from quincunx.notebook import fields_text, from_fields
 
 PAIRS = 1 << 17
 """How many pairs of a parameter point and an outcome are looked at together."""
@@ -122,6 +123,9 @@ class RatioTo:
             named[name] = part.reshape((*theta.shape[:-1], *shape))
             start += size
         return named
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields
 
 
 def _own(source: Any) -> Reference | None:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from quincunx.errors import NameMismatch, ShapeMismatch
 from quincunx.model import Outcome
 from quincunx.model.prior import columns_of
+from quincunx.notebook import fields_text, from_fields
 from quincunx.run import Simulations
 from quincunx.values import register
 
@@ -27,6 +28,9 @@ class Observation:
     def n(self) -> int:
         """The number of events; one for a single outcome."""
         return len(self.events)
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields
 
 
 @register("reader")
@@ -160,3 +164,5 @@ class Reader:
         """The inverse of `to_state`."""
         varied = {name: tuple(shape) for name, shape in spec["varied"]}
         return cls(Outcome.from_state(spec["outcome"], arrays), spec["largest"], varied, spec["fixed"])
+
+    _repr_html_ = from_fields

@@ -6,6 +6,8 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
+from quincunx.notebook import from_fields
+
 
 class Run(eqx.Module):
     """n flat draws, and everything needed to judge them.
@@ -42,3 +44,5 @@ class Run(eqx.Module):
             return values
         worst = np.nanmax(values) if name == "rhat" else np.nanmin(values)
         return np.full(self.theta.shape[-1], worst)
+
+    _repr_html_ = from_fields

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from quincunx.errors import UsageError
 from quincunx.infer.maximum import Maximum
+from quincunx.notebook import card
 from quincunx.values import pack, register, save, unpack
 
 
@@ -125,3 +126,9 @@ class Scan:
         over = f", {', '.join(self.profiled)} profiled" if self.profiled else ""
         at = ", ".join(f"{name} = {value:.4g}" for name, value in zip(self.names, self.centre, strict=True))
         return f"Scan({shape} points of {', '.join(self.names)}{over}; {self.n:g} events; best at {at})"
+
+    def _repr_html_(self) -> str:
+        from quincunx.plot import inline_svg
+
+        drawable = not self.listed and len(self.axes) <= 2
+        return card(repr(self), picture=(lambda: inline_svg(self.plot(), alt=repr(self))) if drawable else "")

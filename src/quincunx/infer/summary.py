@@ -1,6 +1,5 @@
 """The table of a posterior: where each parameter is, how surely, and how well the draws know it."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from jaxtyping import Float
 
 from quincunx.errors import NameMismatch
 from quincunx.infer.interval import hdi
+from quincunx.notebook import card
 
 _HEADINGS = ("mean", "sd", "68% low", "68% high", "95% low", "95% high", "ess", "r_hat")
 
@@ -86,11 +86,14 @@ class Summary:
         return "\n".join([f"Summary of {self.n} draws", *(line.rstrip() for line in lines)])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(h)}</th>" for h in ("", "unit", *_HEADINGS))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._cells()
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        head, body = self.table()
+        return card(f"Summary of {self.n} draws", head=head, body=body)
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Headings, and a row of text for each parameter, with its unit where any has one."""
+        keep = slice(1, None) if self.units else slice(2, None)
+        cells = [[row[0], *row[keep]] for row in self._cells()]
+        return ["parameter", *["unit", *_HEADINGS][keep.start - 1 :]], cells
 
     def _cells(self) -> list[list[str]]:
         rows = []

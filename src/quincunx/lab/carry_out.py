@@ -25,6 +25,7 @@ from quincunx.lab.supervisor import Supervisor
 from quincunx.model.assay import assay
 from quincunx.model.reference import Reference
 from quincunx.model.simulator import Simulator
+from quincunx.notebook import from_fields
 from quincunx.run.batch import Batch, Resident
 from quincunx.run.executors import Crew, crew_for
 from quincunx.run.keys import key_text
@@ -49,6 +50,8 @@ class CarriedOut:
     rebuilds: int
     stopped: str | None = None
     dashboard: str | None = None
+
+    _repr_html_ = from_fields
 
 
 def carry_out(

@@ -6,6 +6,7 @@ from typing import Any
 
 from quincunx.design import Optuna, Space
 from quincunx.errors import UsageError
+from quincunx.notebook import from_fields
 
 __all__ = ["Designer"]
 
@@ -101,3 +102,5 @@ class Designer:
             else {name: list(value) if isinstance(value, tuple) else value for name, value in self.first.items()},
             "surprise": self.surprise,
         }
+
+    _repr_html_ = from_fields

@@ -10,6 +10,7 @@ from quincunx.errors import UsageError
 from quincunx.infer import Method, method_named
 from quincunx.lab.designer import Designer
 from quincunx.model.simulator import Simulator
+from quincunx.notebook import from_repr
 from quincunx.run.data import read_observation
 
 __all__ = ["Study"]
@@ -84,3 +85,5 @@ class Study:
             what = "no experiment" if self.experiment is None else "an observation"
         method = method_named(self.method).name
         return f"Study of {self.simulator.name}: {method}, {self.budget} simulations, key {self.key}, {what}"
+
+    _repr_html_ = from_repr

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from quincunx._verb import make_callable
 from quincunx.errors import UsageError
 from quincunx.lab.export.yaml import to_yaml
+from quincunx.notebook import from_fields
 
 __all__ = ["Submission", "submission"]
 
@@ -27,6 +28,8 @@ class Submission:
     def program(self) -> str:
         """What has to be installed."""
         return self.argv[0]
+
+    _repr_html_ = from_fields
 
 
 def submission(

@@ -17,6 +17,7 @@ from quincunx.lab.carry_out import batches_of
 from quincunx.lab.failure_budget import FAILURE_BUDGET, keep_to_budget
 from quincunx.lab.supervisor import Supervisor
 from quincunx.model.simulator import Simulator
+from quincunx.notebook import from_fields
 from quincunx.run.batch import Resident
 from quincunx.run.executors import crew_for
 from quincunx.run.parcel import parcel_of, simulator_in
@@ -35,6 +36,8 @@ class Worked:
     done: int
     failed: int
     stopped: str | None = None
+
+    _repr_html_ = from_fields
 
 
 def work(

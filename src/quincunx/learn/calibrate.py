@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quincunx.errors import InvalidSimulations, TooFewSimulations, UsageError
+from quincunx.notebook import from_fields
 from quincunx.values import register
 
 _METHODS = ("histogram", "isotonic")
@@ -43,6 +44,8 @@ class Calibration(eqx.Module):
         """The calibration that `to_state` described."""
         edges, log_ratio = jnp.asarray(arrays["edges"]), jnp.asarray(arrays["log_ratio"])
         return cls(edges, log_ratio, spec["expected_ratio"], spec["method"])
+
+    _repr_html_ = from_fields
 
 
 def calibrate(

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from quincunx.learn.compiler import quick_jit
 from quincunx.learn.flat import Layout, layout_of, unflatten
 from quincunx.learn.interrupt import interruption
+from quincunx.notebook import from_fields
 from quincunx.values import register
 
 
@@ -52,6 +53,8 @@ class FitSettings(eqx.Module):
         """How many of n rows are held out."""
         return max(1, min(int(round(self.validation * n)), 20_000))
 
+    _repr_html_ = from_fields
+
 
 @register("fit-state")
 class FitState(eqx.Module):
@@ -82,6 +85,8 @@ class FitState(eqx.Module):
         leaves = tuple(jnp.asarray(arrays[f"optimiser/{i}"]) for i in range(spec["optimiser"]))
         return cls(optimiser=leaves, **{name: jnp.asarray(arrays[name]) for name in _STATE_ARRAYS})
 
+    _repr_html_ = from_fields
+
 
 _STATE_ARRAYS = ("parameters", "average", "best", "best_loss", "best_epoch", "train", "validation", "epoch")
 
@@ -106,6 +111,8 @@ class Fit(eqx.Module):
     def epochs(self) -> int:
         """How many epochs were run."""
         return len(self.history["train"])
+
+    _repr_html_ = from_fields
 
 
 Progress = Callable[[dict[str, Any]], None]

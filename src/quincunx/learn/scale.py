@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from scipy.special import ndtr, ndtri
 
 from quincunx.errors import ConstantColumnWarning, UsageError
+from quincunx.notebook import from_fields
 from quincunx.values import register
 
 _FLOOR = 1e-14
@@ -164,6 +165,8 @@ class Scale(eqx.Module):
         """The inverse of `to_state`."""
         kept = arrays.get("kept")
         return cls(*(jnp.asarray(arrays[name]) for name in _ARRAYS), None if kept is None else jnp.asarray(kept))
+
+    _repr_html_ = from_fields
 
 
 _ARRAYS = ("warp", "centre", "width", "shift", "spread")

@@ -13,6 +13,7 @@ from quincunx.errors import CorruptFile
 from quincunx.learn.build import Spec, skeleton
 from quincunx.learn.fit import Fit
 from quincunx.learn.scale import Scale
+from quincunx.notebook import from_repr
 from quincunx.values import pack, register, unpack
 
 
@@ -123,3 +124,5 @@ class Surrogate(eqx.Module):
             spec["stopped"],
             spec["cpu_seconds"],
         )
+
+    _repr_html_ = from_repr

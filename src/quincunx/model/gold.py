@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from quincunx.model.design import takes_design
 from quincunx.model.prior import Prior
+from quincunx.notebook import from_fields
 
 __all__ = ["Accumulator", "Gold", "told_by"]
 
@@ -54,6 +55,8 @@ class Gold:
     def log_prob(self, theta: Theta, x: Any, z: Any, design: Any = None) -> Float[Array, ""]:
         """log p(x, z | theta) of one simulation, wherever it was drawn."""
         return self.joint_log_prob(theta, x, z, **_with_design(self.joint_log_prob, design))
+
+    _repr_html_ = from_fields
 
 
 @dataclass(frozen=True)

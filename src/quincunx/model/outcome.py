@@ -11,6 +11,7 @@ from jaxtyping import Array, Num
 
 from quincunx.errors import NameMismatch, NonFiniteObservation, ShapeMismatch
 from quincunx.model.prior import check_names, columns_of
+from quincunx.notebook import from_repr
 from quincunx.values import register
 
 __all__ = ["Outcome", "flatten_outcome"]
@@ -207,3 +208,5 @@ class Outcome:
 
     def __repr__(self) -> str:
         return f"Outcome({', '.join(f'{name}: {shape}' for name, shape in self.shapes.items())})"
+
+    _repr_html_ = from_repr

@@ -1,6 +1,5 @@
 """What is believed about the parameters before the experiment: named, with exact maps to unconstrained space."""
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -18,6 +17,7 @@ from quincunx.model.distributions import distribution_from_state, distribution_t
 from quincunx.model.region import Region
 from quincunx.model.transforms import Probit, Transform, transform_for
 from quincunx.model.truncated import truncate
+from quincunx.notebook import card
 from quincunx.values import as_key, pack, register, unpack
 
 __all__ = ["Prior", "check_names"]
@@ -325,7 +325,8 @@ class Prior(eqx.Module):
             )
         return u
 
-    def _rows(self) -> list[tuple[str, ...]]:
+    def rows(self) -> list[tuple[str, ...]]:
+        """Headings, then a row of text for each parameter: name, shape, distribution, support, units."""
         rows: list[tuple[str, ...]] = [("name", "shape", "distribution", "support", "units")]
         for name, block, transform in zip(self.names, self.blocks, self.transforms):
             rows.append(
@@ -334,7 +335,7 @@ class Prior(eqx.Module):
         return rows
 
     def __repr__(self) -> str:
-        rows = self._rows()
+        rows = self.rows()
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines = ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
         several = "s" if len(self.names) > 1 else ""
@@ -343,11 +344,9 @@ class Prior(eqx.Module):
         return "\n".join([f"Prior of {len(self.names)} parameter{several}, {self.dim} {numbers}", *lines, *restricted])
 
     def _repr_html_(self) -> str:
-        head, *body = self._rows()
-        cells = ["<tr>" + "".join(f"<th>{html.escape(c)}</th>" for c in head) + "</tr>"]
-        cells += ["<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in body]
-        restricted = "" if self.region is None else f"<p>{html.escape(self.region.note)}</p>"
-        return f"<table><caption>Prior</caption>{''.join(cells)}</table>{restricted}"
+        head, *body = self.rows()
+        restricted = [] if self.region is None else [self.region.note]
+        return card(repr(self).splitlines()[0], head=head, body=body, warnings=restricted)
 
 
 def columns_of(name: str, shape: Sequence[int]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from quincunx.errors import ShapeMismatch, UsageError
 from quincunx.model.prior import Prior, check_names
+from quincunx.notebook import from_repr
 from quincunx.values import register
 
 __all__ = ["Reference"]
@@ -106,3 +107,5 @@ class Reference:
             for name, value in self.points.items()
         )
         return f"Reference({', '.join(said)})"
+
+    _repr_html_ = from_repr

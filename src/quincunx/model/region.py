@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Num
 
 from quincunx.learn import Surrogate
+from quincunx.notebook import from_fields
 from quincunx.values import pack, register, unpack
 
 __all__ = ["Region", "log_odds"]
@@ -57,6 +58,8 @@ class Region(eqx.Module):
         """The inverse of `to_state`."""
         numbers = {name: spec[name] for name in ("at_least", "share", "share_error", "learned_from")}
         return cls(unpack(spec["surrogate"], arrays, "surrogate"), **numbers)
+
+    _repr_html_ = from_fields
 
 
 def log_odds(surrogate: Surrogate, u: Num[ArrayLike, "*batch du"]) -> Float[Array, "*batch"]:

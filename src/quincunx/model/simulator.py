@@ -17,6 +17,7 @@ from quincunx.model.gold import Accumulator, Gold
 from quincunx.model.outcome import Observables, Outcome
 from quincunx.model.prior import Prior, Theta
 from quincunx.model.told import Told
+from quincunx.notebook import card, short
 from quincunx.values import as_key
 
 __all__ = ["Simulator", "simulator", "wrap"]
@@ -203,6 +204,15 @@ class Simulator(eqx.Module):
     def __repr__(self) -> str:
         style = "batched " if self.batched else ""
         return f"Simulator({self.name}: {style}{self.kind}, parameters {', '.join(self.prior.names)})"
+
+    def _repr_html_(self) -> str:
+        head, *body = self.prior.rows()
+        facts = [("version", self.version)]
+        facts += [("observables", short(self.observables))] if self.observables else []
+        facts += [("exactly known", "something: see .tractable")] if self.tractable is not None else []
+        facts += [("gold", "its joint ratios and scores can be mined")] if self.gold is not None else []
+        title = f"Simulator {self.name} ({'batched ' if self.batched else ''}{self.kind})"
+        return card(title, facts=facts, head=head, body=body, caption="Prior")
 
 
 def simulator(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from quincunx.errors import NameMismatch, ShapeMismatch, SimulatorError, UsageError
 from quincunx.model.prior import Prior
 from quincunx.model.reference import Reference
+from quincunx.notebook import from_fields
 
 __all__ = ["Told"]
 
@@ -139,6 +140,8 @@ class Told:
         True
         """
         return {"score": self.score, "log_probs": self.log_probs, "at": [dict(point) for point in self.at]}
+
+    _repr_html_ = from_fields
 
 
 def _meaning(gold: str) -> str:

@@ -1,5 +1,6 @@
 """Pictures from plain arrays and names; each function returns a Matplotlib Figure that belongs to no window."""
 
+from quincunx.palette import colour_rules
 from quincunx.plot.checks import checked_coverage, checked_ranks
 from quincunx.plot.confidence import confidence_curve, confidence_regions
 from quincunx.plot.corner import corner
@@ -13,7 +14,7 @@ from quincunx.plot.losses import losses
 from quincunx.plot.predictive import central_band, predictive_series, predictive_summaries
 from quincunx.plot.ranks import sbc_ranks
 from quincunx.plot.scan import scan_curve, scan_map
-from quincunx.plot.svg import colour_rules, inline_svg, save_svg, svg_text
+from quincunx.plot.svg import inline_svg, save_svg, svg_text
 from quincunx.plot.widths import compared_intervals, widths
 
 __all__ = [

@@ -1,9 +1,8 @@
-"""Two themes, light and dark, and the scope in which every picture is drawn."""
+"""The scope in which every picture is drawn, in the light or the dark theme."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -11,66 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from quincunx.palette import THEMES, Theme
+
 # Matplotlib's settings are global to the process: two threads must not open the scope at once.
 _SETTINGS_LOCK = threading.RLock()
-
-
-@dataclass(frozen=True)
-class Theme:
-    """The colours of one ground, named by what they mean.
-
-    No two meanings share a colour, so a page can exchange them one by one (the report does, for dark screens).
-    """
-
-    name: str
-    surface: str
-    ink: str
-    muted: str
-    grid: str
-    posterior: str
-    reference: str
-    prior: str
-    truth: str
-    good: str
-    bad: str
-
-    def colours(self) -> dict[str, str]:
-        """Meaning -> hexadecimal colour.
-
-        >>> THEMES["light"].colours()["surface"]
-        '#ffffff'
-        """
-        return {name: value for name, value in vars(self).items() if name != "name"}
-
-
-THEMES = {
-    "light": Theme(
-        name="light",
-        surface="#ffffff",
-        ink="#1b2430",
-        muted="#5b6776",
-        grid="#d9dee5",
-        posterior="#1f5fa8",
-        reference="#c2570c",
-        prior="#5c6a2b",
-        truth="#b0185a",
-        good="#1a7f4e",
-        bad="#c0262d",
-    ),
-    "dark": Theme(
-        name="dark",
-        surface="#12171e",
-        ink="#e8ecf1",
-        muted="#a3afbd",
-        grid="#36414e",
-        posterior="#6db1ff",
-        reference="#ff9d57",
-        prior="#b9c972",
-        truth="#ff7db0",
-        good="#57c78d",
-        bad="#ff7b7b",
-    ),
-}
 
 
 def settings(theme: Theme) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A figure drawn in the light theme as SVG whose colours follow the reader's screen, light or dark."""
 
+import hashlib
 import html
 import io
 import os
@@ -9,12 +10,12 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from quincunx.plot.style import THEMES
+from quincunx.palette import THEMES, colour_rules
 from quincunx.plot.thinning import thin_path
 
 
-def inline_svg(figure: Figure, *, alt: str, prefix: str) -> str:
-    """SVG to stand inside an HTML page that defines the `colour_rules`; `prefix` keeps its identifiers its own.
+def inline_svg(figure: Figure, *, alt: str, prefix: str | None = None) -> str:
+    """SVG to stand inside an HTML page that defines the `colour_rules`; `prefix` keeps its identifiers its own (by default one made of `alt`).
 
     Each colour of the light theme becomes a variable named by its meaning. It names no address and needs no font.
 
@@ -22,10 +23,10 @@ def inline_svg(figure: Figure, *, alt: str, prefix: str) -> str:
     >>> markup.startswith('<svg role="img" aria-label="a &quot;b&quot;"'), "http" in markup
     (True, False)
     """
-    width, height, body = _body(figure, prefix)
+    width, height, body = _body(figure, prefix or "q" + hashlib.sha256(alt.encode()).hexdigest()[:5])
     return (
         f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width:g} {height:g}" '
-        f'style="--natural: {width * 4 / 3:.0f}px">{body}'
+        f'style="--natural: {width * 4 / 3:.0f}px; stroke-linejoin: round; stroke-linecap: butt">{body}'
     )
 
 
@@ -52,22 +53,9 @@ def svg_text(figure: Figure, *, alt: str) -> str:
     title = html.escape(alt)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:g} {height:g}" '
-        f'width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}"><title>{title}</title>'
+        f'width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}" style="stroke-linejoin: round; stroke-linecap: butt"><title>{title}</title>'
         f"<style>{colour_rules()}</style>{body}\n"
     )
-
-
-def colour_rules() -> str:
-    """CSS that gives every colour its value: light by default and on paper, dark on dark screens.
-
-    >>> "--posterior:" in colour_rules()
-    True
-    """
-    light, dark = (
-        ";".join(f"--{meaning}:{colour}" for meaning, colour in THEMES[name].colours().items())
-        for name in ("light", "dark")
-    )
-    return f":root{{{light}}}@media screen and (prefers-color-scheme: dark){{:root{{{dark}}}}}"
 
 
 def _body(figure: Figure, prefix: str) -> tuple[float, float, str]:
@@ -88,6 +76,19 @@ def _body(figure: Figure, prefix: str) -> tuple[float, float, str]:
     text = re.sub(r'\shref="#([^"]+)"', rf' href="#{prefix}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
     text = re.sub(r'\sd="([^"]*)"', lambda found: f' d="{thin_path(found.group(1))}"', text)
+    # The rule of Matplotlib's own style sheet would hold for the whole page; unused names and blanks are only bytes.
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, count=1, flags=re.DOTALL)
+    used = set(re.findall(r"#([\w.-]+)", text))
+    text = re.sub(r'\sid="([^"]+)"', lambda found: found.group(0) if found.group(1) in used else "", text)
+    text = re.sub(r'\s(x|y)="(-?\d+\.\d{3,})"', lambda found: f' {found.group(1)}="{float(found.group(2)):.2f}"', text)
+    text = re.sub(r"translate\((-?[\d.]+) (-?[\d.]+)\)", _moved, text)
+    text = text.replace(f"{prefix}-DejaVuSans-", f"{prefix}-")
+    text = re.sub(r">\s+<", "><", text)
     for meaning, colour in THEMES["light"].colours().items():
         text = re.sub(rf"(fill|stroke): {colour}\b", rf"\1: var(--{meaning})", text, flags=re.IGNORECASE)
     return float(opening.group(1)), float(opening.group(2)), text.strip()
+
+
+def _moved(found: re.Match[str]) -> str:
+    x, y = (f"{float(part):.1f}".removesuffix(".0") for part in found.groups())
+    return f"translate({x} {y})"

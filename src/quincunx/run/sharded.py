@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from quincunx.errors import UnknownRun, UsageError
+from quincunx.notebook import from_repr
 from quincunx.run.shards import Shard, read_shard, shard_named, shard_of
 from quincunx.run.simulations import Simulations
 from quincunx.run.stream import Stream
@@ -156,6 +157,8 @@ class ShardedSimulations:
         went = f"{100 * rate:.3g} % failed" if rate else "none failed"
         count = len(self.rounds)
         return f"ShardedSimulations: {len(self)} in {len(self.shards)} shards of {count} round{'s' if count > 1 else ''}, {went}"
+
+    _repr_html_ = from_repr
 
 
 @lru_cache(maxsize=2)

@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray
 
 from quincunx._version import __version__
 from quincunx.errors import ChecksumMismatch, CorruptFile, SchemaTooNew, UsageError
+from quincunx.notebook import from_fields
 from quincunx.run.archive import read_arrays, write_arrays
 from quincunx.run.durable import file_sha256, write_durably
 from quincunx.run.files import group_of
@@ -61,6 +62,8 @@ class Shard:
         5
         """
         return asdict(self)
+
+    _repr_html_ = from_fields
 
 
 def write_shard(

@@ -1,6 +1,5 @@
 """Simulations: parameters, outcomes, settings and failures, row by row, in plain NumPy arrays."""
 
-import html
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from quincunx.errors import (
 )
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.model.prior import Prior, check_names, columns_of
+from quincunx.notebook import card
 from quincunx.run.files import group_of, read_npz, write_npz
 from quincunx.run.status import NON_FINITE, OK, RAISED, counted
 from quincunx.values import pack, register, unpack
@@ -371,8 +371,7 @@ class Simulations:
         return "\n".join([self._title(), *[f"  {name.ljust(5)}  {said}" for name, said in self._rows()]])
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in self._rows())
-        return f"<table><caption>{html.escape(self._title())}</caption>{rows}</table>"
+        return card(self._title(), facts=self._rows())
 
 
 def _plain(part: Any) -> Any:

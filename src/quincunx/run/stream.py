@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from quincunx.errors import ChecksumMismatch, UsageError
+from quincunx.notebook import fields_text, from_fields
 from quincunx.run.shards import Shard, read_groups
 from quincunx.run.simulations import OK
 
@@ -145,6 +146,9 @@ class Stream:
                 "run with a thorough recovery, which simulates again what is lost"
             )
         return {group: part[group] for group in self.groups}
+
+    __repr__ = fields_text
+    _repr_html_ = from_fields
 
 
 def _take(part: dict[str, Any], rows: Int[np.ndarray, " n"]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from quincunx.notebook import from_fields
 from quincunx.values import register
 
 
@@ -61,3 +62,5 @@ class Draws(eqx.Module):
         }
         weights = jnp.asarray(arrays["weights"]) if "weights" in arrays else None
         return cls(jnp.asarray(arrays["u"]), weights, diagnostics, spec["sampler"], tuple(spec["warnings"]))
+
+    _repr_html_ = from_fields

@@ -15,6 +15,7 @@ from quincunx.lab.book import schema
 from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.plain import json_of
+from quincunx.notebook import from_fields
 from quincunx.run.durable import file_sha256, write_durably
 
 __all__ = ["Artefact", "artefact_file", "artefacts", "keep"]
@@ -29,6 +30,8 @@ class Artefact:
     path: str
     facts: Mapping[str, Any]
     created: float
+
+    _repr_html_ = from_fields
 
 
 def keep(

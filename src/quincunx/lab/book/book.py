@@ -17,6 +17,7 @@ from quincunx.lab.book.progress import DONE
 from quincunx.lab.book.reading import Reading
 from quincunx.lab.book.recovery import GRACE, Recovery
 from quincunx.model.simulator import Simulator
+from quincunx.notebook import from_repr
 from quincunx.run.keys import key_of
 from quincunx.run.sharded import ShardedSimulations
 from quincunx.run.shards import Shard
@@ -282,3 +283,5 @@ class Book(Reading):
         counts = self.state
         said = f"{failed} failed" if failed else "none failed"
         return f"Book of run '{self.name}': {counts[DONE]} of {sum(counts.values())} batches done, {rows} simulations, {said}"
+
+    _repr_html_ = from_repr

@@ -9,6 +9,7 @@ from quincunx.lab.book import schema
 from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.owner import is_dead
+from quincunx.notebook import from_fields
 
 __all__ = ["Coordinator", "coordinate", "resign", "stay"]
 
@@ -98,3 +99,5 @@ class Coordinator:
             LeaseLost: if another has taken over.
         """
         return stay(self.ledger, self.owner, self.duration)
+
+    _repr_html_ = from_fields

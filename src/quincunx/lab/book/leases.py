@@ -19,6 +19,7 @@ from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.owner import is_dead
 from quincunx.lab.book.progress import DONE, FAILED, LEASED, TO_DO
+from quincunx.notebook import from_fields
 from quincunx.run.durable import file_sha256
 from quincunx.run.shards import Shard, read_groups, shard_header
 from quincunx.run.status import NAMES, OK
@@ -55,6 +56,8 @@ class Lease:
     attempt: int
     owner: str
     until: float
+
+    _repr_html_ = from_fields
 
 
 def lease(ledger: Ledger, owner: str, duration: float, *, round: int | None = None) -> Lease | None:

@@ -12,6 +12,7 @@ from quincunx.lab.book import schema
 from quincunx.lab.book.clock import seconds
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.plain import json_of
+from quincunx.notebook import from_fields
 
 __all__ = ["Event", "Failure", "events", "failures", "measure", "metrics", "note", "note_within"]
 
@@ -25,6 +26,8 @@ class Event:
     kind: str
     facts: Mapping[str, Any]
 
+    _repr_html_ = from_fields
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -35,6 +38,8 @@ class Failure:
     theta: Mapping[str, Any]
     status: str
     said: str | None
+
+    _repr_html_ = from_fields
 
 
 def note(ledger: Ledger, kind: str, facts: Mapping[str, Any], *, decision: bool = False) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from quincunx.lab.book import schema
 from quincunx.lab.book.ledger import Ledger
+from quincunx.notebook import from_fields
 
 __all__ = ["Round", "rounds"]
 
@@ -25,6 +26,8 @@ class Round:
     version: str
     fingerprint: str
     n: int
+
+    _repr_html_ = from_fields
 
 
 def rounds(ledger: Ledger) -> list[Round]:

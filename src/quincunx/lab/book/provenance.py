@@ -11,6 +11,7 @@ from quincunx.errors import UnknownRun
 from quincunx.lab.book import schema
 from quincunx.lab.book.artefacts import Artefact
 from quincunx.lab.book.ledger import Ledger
+from quincunx.notebook import from_fields, from_repr
 
 __all__ = ["Origin", "Provenance", "provenance"]
 
@@ -29,6 +30,8 @@ class Origin:
     fingerprint: str
     key: str
     design: Mapping[str, Any]
+
+    _repr_html_ = from_fields
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +63,8 @@ class Provenance:
         lines.append(f"{'  ' * depth}{artefact.kind} {sha256[:12]} {artefact.path}{' (above)' if again else ''}")
         for parent in () if again else self.parents.get(sha256, ()):
             self._tell(parent, depth + 1, lines, told)
+
+    _repr_html_ = from_repr
 
 
 def provenance(ledger: Ledger, sha256: str) -> Provenance:

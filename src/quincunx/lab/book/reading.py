@@ -14,6 +14,7 @@ from quincunx.lab.book.ledger import Ledger, Where, find
 from quincunx.lab.book.notes import Event, Failure
 from quincunx.lab.book.planned import Round
 from quincunx.lab.book.provenance import Provenance, provenance
+from quincunx.notebook import from_repr
 
 __all__ = ["Reading", "Remembered", "read_book"]
 
@@ -118,6 +119,8 @@ class Reading:
 
     def __repr__(self) -> str:
         return f"Reading of run '{self.name}'"
+
+    _repr_html_ = from_repr
 
 
 @dataclass(frozen=True, repr=False, eq=False)

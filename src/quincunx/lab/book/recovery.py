@@ -15,6 +15,7 @@ from quincunx.lab.book.leases import complete, expire, requeue_within
 from quincunx.lab.book.ledger import Ledger
 from quincunx.lab.book.notes import note, note_within
 from quincunx.lab.book.progress import DONE
+from quincunx.notebook import from_fields
 from quincunx.run.durable import DRAFT, file_sha256, refusals
 from quincunx.run.shards import shard_header, shard_named, shard_of
 
@@ -42,6 +43,8 @@ class Recovery:
 
     def __bool__(self) -> bool:
         return any(getattr(self, field.name) for field in fields(self))
+
+    _repr_html_ = from_fields
 
 
 def recover(ledger: Ledger, *, thorough: bool = False, grace: float = GRACE) -> Recovery:

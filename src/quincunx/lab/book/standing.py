@@ -13,6 +13,7 @@ from quincunx.lab.book.notes import Event
 from quincunx.lab.book.owner import is_dead
 from quincunx.lab.book.progress import DONE, LEASED
 from quincunx.lab.book.reading import Reading
+from quincunx.notebook import from_fields
 
 __all__ = ["Holder", "Standing", "standing"]
 
@@ -28,6 +29,8 @@ class Holder:
     batches: int
     seconds_left: float
     gone: bool
+
+    _repr_html_ = from_fields
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Standing:
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON-able values."""
         return {**asdict(self), "missing": self.missing}
+
+    _repr_html_ = from_fields
 
 
 def standing(book: Reading) -> Standing:

@@ -12,6 +12,7 @@ import numpy as np
 from quincunx._version import __version__
 from quincunx.errors import UsageError
 from quincunx.lab.study import Study
+from quincunx.notebook import from_fields
 
 __all__ = ["CHECK_FAILED", "Steps"]
 
@@ -116,6 +117,8 @@ class Steps:
             shutil.copyfile(self.source, folder / STUDY)
         if self.has_data:
             (folder / DATA).write_text(json.dumps(_plain(study.observation())) + "\n")
+
+    _repr_html_ = from_fields
 
 
 def _plain(x: Any) -> Any:

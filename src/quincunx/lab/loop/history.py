@@ -12,6 +12,7 @@ import numpy as np
 from quincunx.design.space import Design, plain_design
 from quincunx.errors import DataFileError
 from quincunx.model import Simulator
+from quincunx.notebook import card, fields_text, from_fields, short
 
 __all__ = ["Experiment", "History"]
 
@@ -90,6 +91,9 @@ class Experiment:
     def _lists(self) -> Any:
         return {k: v.tolist() for k, v in self.x.items()} if isinstance(self.x, dict) else self.x.tolist()
 
+    __repr__ = fields_text
+    _repr_html_ = from_fields
+
 
 @dataclass(frozen=True, eq=False)
 class History:
@@ -121,3 +125,15 @@ class History:
 
     def __len__(self) -> int:
         return len(self.experiments)
+
+    def __repr__(self) -> str:
+        said = "; ".join(f"{one.n} events at {short(one.design)}" for one in self.experiments)
+        return f"History of {len(self)} experiments{': ' if said else ''}{said}"
+
+    def _repr_html_(self) -> str:
+        names = list(self.experiments[0].design) if self.experiments else []
+        body = [
+            [str(i), *(f"{one.design[name]:.4g}" for name in names), str(one.n)]
+            for i, one in enumerate(self.experiments, start=1)
+        ]
+        return card(f"History of {len(self)} experiments", head=["experiment", *names, "events"], body=body)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from quincunx.design import Belief
 from quincunx.infer.summary import Summary
 from quincunx.model import Prior
+from quincunx.notebook import card
 from quincunx.values import pack, register, unpack
 
 __all__ = ["Knowledge"]
@@ -73,4 +74,10 @@ class Knowledge:
         return f"Knowledge after {self.told} experiment{'' if self.told == 1 else 's'}: {said}"
 
     def _repr_html_(self) -> str:
-        return self.summary()._repr_html_()
+        from quincunx.plot import inline_svg
+
+        title = repr(self)
+        head, body = self.summary().table()
+        few = len(self.prior.columns) <= 3
+        picture = (lambda: inline_svg(self.plot(), alt=f"{title}; the prior behind.")) if few else ""
+        return card(title.split(":")[0], head=head, body=body, caption=f"{len(self.draws)} draws", picture=picture)

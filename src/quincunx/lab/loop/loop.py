@@ -14,6 +14,7 @@ from quincunx.design.space import Design, plain_design
 from quincunx.errors import AlreadyTold, LoopStopped, NotApproved, UnexplainedData, UsageError
 from quincunx.lab.book import Book
 from quincunx.lab.designer import Designer
+from quincunx.lab.loop.card import loop_card, loop_text
 from quincunx.lab.loop.checking import surprise
 from quincunx.lab.loop.history import Experiment, History
 from quincunx.lab.loop.knowledge import Knowledge
@@ -373,5 +374,5 @@ class Loop:
     def _key(self, what: int, step: int) -> PRNGKeyArray:
         return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(self.book.key, _LOOP), what), step)
 
-    def __repr__(self) -> str:
-        return f"Loop on {self.study.simulator.name}: {len(self.record.told)} experiments told, {self.state}"
+    __repr__ = loop_text
+    _repr_html_ = loop_card

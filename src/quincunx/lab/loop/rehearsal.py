@@ -16,6 +16,7 @@ from quincunx.lab.loop.history import Experiment, History
 from quincunx.lab.loop.measuring import mock
 from quincunx.lab.loop.planning import proposal, update
 from quincunx.lab.study import Study
+from quincunx.notebook import card
 from quincunx.values import as_key
 
 __all__ = ["Rehearsal", "rehearse"]
@@ -74,6 +75,20 @@ class Rehearsal:
             for level, found in self.coverage().items()
         )
         return f"Rehearsal of {len(self)} loops x {self.sd.shape[1] - 1} experiments: {said}; {shares}"
+
+    def _repr_html_(self) -> str:
+        mean, error = self.width()
+        cost = self.cost.mean(axis=0)
+        body = [
+            [str(k), f"{cost[k]:.4g}", *(f"{m:.3g} ± {e:.1g}" for m, e in zip(mean[k], error[k], strict=True))]
+            for k in range(len(mean))
+        ]
+        head = ["experiments", "mean cost", *(f"sd of {name}" for name in self.columns)]
+        facts = [
+            (f"{level:.0%} intervals hold", ", ".join(f"{name} {share:.1%}" for name, share in found.items()))
+            for level, found in self.coverage().items()
+        ]
+        return card(f"Rehearsal of {len(self)} loops", facts=facts, head=head, body=body)
 
 
 def rehearse(

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from quincunx.errors import UsageError
+from quincunx.notebook import from_fields
 
 SECTIONS = ("data", "posterior", "comparison", "predictive", "checks", "simulations", "training")
 """The sections a picture can stand in, in the order of the page."""
@@ -39,6 +40,8 @@ class Picture:
                 "got a picture without an alternative text, expected a sentence that says what it shows; pass alt="
             )
 
+    _repr_html_ = from_fields
+
 
 @dataclass(frozen=True)
 class ParameterRow:
@@ -62,6 +65,8 @@ class ParameterRow:
         """
         return min(self.sd, max((self.hdi95[1] - self.hdi95[0]) / 4, 1e-3 * self.sd))
 
+    _repr_html_ = from_fields
+
 
 @dataclass(frozen=True)
 class CheckRow:
@@ -80,6 +85,8 @@ class CheckRow:
             raise UsageError(
                 f"got status {self.status!r} of check {self.name!r}, expected one of {', '.join(STATUSES)}"
             )
+
+    _repr_html_ = from_fields
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,8 @@ class ComparisonRow:
         1.5
         """
         return self.sd / self.reference_sd if self.reference_sd > 0 else float("nan")
+
+    _repr_html_ = from_fields
 
 
 @dataclass(frozen=True)
@@ -152,3 +161,5 @@ class ReportContent:
         """
         found = {row.status for row in self.checks}
         return next((status for status in ("fail", "warn", "pass") if status in found), "not checked")
+
+    _repr_html_ = from_fields

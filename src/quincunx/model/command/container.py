@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quincunx.errors import UsageError
+from quincunx.notebook import from_fields
 
 __all__ = ["INSIDE", "Container"]
 
@@ -109,3 +110,5 @@ class Container:
         ['podman', 'kill', 'run1']
         """
         return None if self.engine == "apptainer" else [self.engine, "kill", name]
+
+    _repr_html_ = from_fields

@@ -21,6 +21,7 @@ from quincunx.model.command.parameter_file import ONE, TABLES
 from quincunx.model.command.placeholder import check_placeholders, placeholders
 from quincunx.model.command.process import Limits
 from quincunx.model.command.scratch import KEEP, Keep
+from quincunx.notebook import from_repr
 from quincunx.values import register
 
 __all__ = ["Command"]
@@ -262,3 +263,5 @@ class Command:
 
     def __repr__(self) -> str:
         return f"Command({self.name} {self.version}: {' '.join(self.argv)} -> {', '.join(self.outputs)})"
+
+    _repr_html_ = from_repr

@@ -7,6 +7,7 @@ from typing import Any
 
 from quincunx.errors import UsageError
 from quincunx.model.command.parameter_file import ONE, TABLES
+from quincunx.notebook import from_fields
 
 __all__ = ["Input", "check_inside"]
 
@@ -61,6 +62,8 @@ class Input:
                 raise UsageError(f"got the template '{file}', which is not a file; expected one; correct its path")
             text = file.read_text(encoding="utf-8")
         return cls(fields["path"], text, fields.get("format"))
+
+    _repr_html_ = from_fields
 
 
 def check_inside(path: str, what: str) -> None:

@@ -12,6 +12,7 @@ from quincunx.errors import MissingExtra, SimulationFailed, UsageError
 from quincunx.model.command.address import function_at, place_of
 from quincunx.model.command.given import check_inside
 from quincunx.model.command.readers import READERS, SUFFIXES, Select
+from quincunx.notebook import from_fields
 
 __all__ = ["STDOUT", "Output"]
 
@@ -159,3 +160,5 @@ class Output:
         if self.shape is not None and one != self.shape:
             raise SimulationFailed("bad_output", f"'{self.path}' holds shape {one}; expected {self.shape} as declared")
         return array
+
+    _repr_html_ = from_fields

@@ -17,6 +17,7 @@ from quincunx.model.command.placeholder import placeholders
 from quincunx.model.command.scratch import scratch, tail
 from quincunx.model.command.stage import carry_out
 from quincunx.model.design import design_at
+from quincunx.notebook import from_fields
 from quincunx.values import register
 
 __all__ = ["OneByOne", "Together"]
@@ -60,6 +61,8 @@ class OneByOne:
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "OneByOne":
         return cls(tuple(Command.from_state(stage, {}) for stage in spec["stages"]))
 
+    _repr_html_ = from_fields
+
 
 @register("command_batch")
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Together:
     @classmethod
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Together":
         return cls(Command.from_state(spec, arrays))
+
+    _repr_html_ = from_fields
 
 
 def _seed(rng: np.random.Generator) -> int:

@@ -23,6 +23,7 @@ from quincunx.model.design import design_at
 from quincunx.model.outcome import Observables
 from quincunx.model.prior import Prior
 from quincunx.model.simulator import Simulator
+from quincunx.notebook import from_fields
 from quincunx.values import register
 
 __all__ = ["Workflow", "snakemake"]
@@ -175,6 +176,8 @@ class Workflow:
 
     def __hash__(self) -> int:
         return hash(json.dumps(self.to_state()[0], sort_keys=True))
+
+    _repr_html_ = from_fields
 
 
 def snakemake(

@@ -21,6 +21,7 @@ from quincunx.errors import (
 )
 from quincunx.model.program import moves
 from quincunx.model.program.execution import Site
+from quincunx.notebook import from_fields
 from quincunx.values import as_key
 
 __all__ = ["LIMIT", "LatentPosterior", "Layout", "log_evidence", "posterior_of"]
@@ -117,6 +118,8 @@ class LatentPosterior(eqx.Module):
     def sample(self, n: int, *, key: int | np.integer | PRNGKeyArray) -> dict[str, Array]:
         """n independent exact draws of the latents."""
         return self.values(jax.random.categorical(as_key(key), self.log_probs, shape=(n,)))
+
+    _repr_html_ = from_fields
 
 
 def log_evidence(program: Any, theta: dict[str, Array], x: Any, design: dict[str, Array] | None) -> Float[Array, ""]:

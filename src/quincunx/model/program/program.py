@@ -18,6 +18,7 @@ from quincunx.model.program.enumeration import LatentPosterior, log_evidence, po
 from quincunx.model.program.execution import execute
 from quincunx.model.program.held import Held
 from quincunx.model.program.trace import Trace
+from quincunx.notebook import from_repr
 from quincunx.values import as_key
 
 __all__ = ["Program"]
@@ -243,6 +244,8 @@ class Program:
         fixed = f"; {', '.join(self.substituted.values)} substituted" if len(self.substituted) else ""
         given = f"; conditioned on {', '.join(self.conditioned.values)}" if len(self.conditioned) else ""
         return f"Program({self.name}{said}{fixed}{given})"
+
+    _repr_html_ = from_repr
 
 
 def floating(theta: Theta) -> dict[str, Array]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from quincunx.model.program.execution import Site
+from quincunx.notebook import from_repr
 from quincunx.values import register
 
 __all__ = ["Trace"]
@@ -135,6 +136,8 @@ class Trace(eqx.Module):
         head = f"{batch} traces" if batch else "Trace"
         total = "" if batch else f", log_prob {_number(self.log_prob)}"
         return "\n".join([f"{head} of {len(self.sites)} sites{total}", *(table if self.sites else [])])
+
+    _repr_html_ = from_repr
 
 
 def _number(value: Any) -> str:
