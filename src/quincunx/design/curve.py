@@ -235,7 +235,7 @@ def curve_svg(drawn: Any, alt: str) -> str:
 
 
 def _columns(designs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    found = {}
+    found: dict[str, Any] = {}
     for name, values in designs.items():
         array = np.atleast_1d(np.asarray(values, np.float64))
         found |= {name: array} if array.ndim == 1 else {f"{name}[{i}]": part for i, part in enumerate(array.T)}

@@ -2,15 +2,4 @@
 
 import lazy_loader as _lazy
 
-__getattr__, __dir__, __all__ = _lazy.attach(
-    __name__,
-    submod_attrs={
-        "data": ["read_observation"],
-        "paired": ["pair_told"],
-        "sharded": ["ShardedSimulations"],
-        "shards": ["Shard", "read_shard", "write_shard"],
-        "simulate": ["simulate"],
-        "simulations": ["Simulations"],
-        "stream": ["Stream"],
-    },
-)
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -129,7 +129,7 @@ def _design(book: Reading, proposal: Mapping[str, Any], rows: list[dict[str, Any
 
 def _columns(designs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """One column a number of every setting, as the settings' own names say it."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, values in designs.items():
         flat = values.reshape(len(values), -1)
         found |= {name if values.ndim == 1 else f"{name}[{i}]": flat[:, i] for i in range(flat.shape[1])}
