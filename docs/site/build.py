@@ -15,7 +15,7 @@ from reference import ROOMS, room_page
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-GUIDE = ("first-five-minutes", "simulate", "infer", "check", "design", "loop", "commands")
+GUIDE = ("first-five-minutes", "simulate", "infer", "check", "design", "loop", "studio", "commands")
 DEEPER = ("command-simulators", "programs", "gold", "answers", "runs")
 AROUND = {
     "README.md": "index.md",

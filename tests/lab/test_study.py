@@ -151,7 +151,9 @@ def test_the_answer_is_learned_once_and_has_its_shards_as_parents(tmp_path):
     with begin_book(tmp_path / "run", key=0) as book:
         carry_out(book, SIMULATOR, 300, batch=100, workers=0)
         posterior, sha256 = answer(book, study())
-        assert answer(book, study())[1] == sha256
+        losses = book.metrics()
+        assert losses["train"]["step"].tolist() == losses["validation"]["step"].tolist() == [1, 2, 3]
+        assert answer(book, study())[1] == sha256 and len(book.metrics("train")["train"]["step"]) == 3
         assert "300 simulations in 3 shards" in str(book.provenance(sha256))
         np.testing.assert_array_equal(posterior.sample(5, key=0)["mu"], answer(book, study())[0].sample(5, key=0)["mu"])
         # another observation, and more simulations, are other answers

@@ -80,7 +80,7 @@ def answer(
         method=ready,
         sims=run.load(),
         key=jax.random.fold_in(book.key, _ANSWER) if key is None else key,
-        progress=progress,
+        progress=_noting(book, progress),
     )
     surrogate = getattr(getattr(posterior, "estimator", None), "surrogate", None)
     if getattr(surrogate, "stopped", None) == "interrupted":
@@ -88,6 +88,18 @@ def answer(
         raise Interrupted("training was stopped before it was done; all simulations are kept")
     sha256 = book.artefact(posterior, POSTERIOR, parents=[shard.sha256 for shard in run.shards], facts=facts)
     return posterior, sha256
+
+
+def _noting(book: Book, progress: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:
+    """Write every epoch's losses into the book as they come, for whoever looks on."""
+
+    def tell(news: dict[str, Any]) -> None:
+        if {"epoch", "train", "validation"} <= news.keys():
+            book.measure(int(news["epoch"]), train=float(news["train"]), validation=float(news["validation"]))
+        if progress is not None:
+            progress(news)
+
+    return tell
 
 
 def answered(book: Book, **facts: Any) -> str | None:
