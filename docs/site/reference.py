@@ -14,6 +14,7 @@ ROOMS = {
     "quincunx.check": "Is the answer right?",
     "quincunx.design": "What to measure next?",
     "quincunx.lab": "Studies, runs, the lab book, the loop.",
+    "quincunx.studio": "The page over lab books and answers.",
     "quincunx.gallery": "The worked problems.",
     "quincunx.plot": "Pictures from plain arrays and names.",
 }
