@@ -18,6 +18,8 @@ from quincunx.model.outcome import flatten_outcome
 
 __all__ = ["Campaign", "CriticBound", "TotalInformation"]
 
+STEEPEST = 2.0
+"""No campaign's gradient with respect to one design is longer than this, in nats over the width of the space: longer ones are shortened."""
 PICKED = 8
 """How many of a campaign's contrastive draws have their gradients taken."""
 
@@ -35,13 +37,16 @@ class Campaign(eqx.Module):
     inner: int = eqx.field(static=True)
     stop: bool = eqx.field(static=True)
 
-    def rule(self, network: PolicyNetwork) -> NetworkRule:
-        """The rule that a network gives."""
-        return NetworkRule(network, self.scale, self.low, self.span, self.names)
+    def rule(self, network: PolicyNetwork, batch: int) -> NetworkRule:
+        """The rule that a network gives; in a batch every campaign's gradient is one of its mean."""
+        steepest = float("inf") if self.stop else STEEPEST / batch
+        return NetworkRule(network, self.scale, self.low, self.span, self.names, steepest)
 
-    def run(self, network: PolicyNetwork, theta: Float[Array, "b d"], key: PRNGKeyArray) -> tuple[dict[str, Array], Any]:
+    def run(
+        self, network: PolicyNetwork, theta: Float[Array, "b d"], key: PRNGKeyArray
+    ) -> tuple[dict[str, Array], Any]:
         """Settings (B, S) and outcomes (B, S, ...) of a campaign at each of B parameters."""
-        rule, keys = self.rule(network), jax.random.split(key, len(theta))
+        rule, keys = self.rule(network, len(theta)), jax.random.split(key, len(theta))
         shape = {"rounds": self.rounds, "events": self.events, "stop": self.stop}
         return jax.vmap(lambda point, k: rolled(self.simulator, rule, point, k, **shape))(theta, keys)
 
@@ -114,7 +119,9 @@ class CriticBound(eqx.Module):
     move smoothly with the designs.
     """
 
-    minimiser: ClassVar[str] = "the policy of highest total expected information, and its log-likelihood up to a function of the history"
+    minimiser: ClassVar[str] = (
+        "the policy of highest total expected information, and its log-likelihood up to a function of the history"
+    )
 
     campaign: Campaign
     theta_scale: Scale
@@ -126,7 +133,7 @@ class CriticBound(eqx.Module):
         k_run, k_inner = jax.random.split(key)
         designs, x = campaign.run(model.policy, own, k_run)
         drawn = campaign.simulator.prior.sample_flat(campaign.inner, key=k_inner)
-        history = jax.vmap(lambda d, y: history_code(model, campaign.rule(model.policy), d, y))(designs, x)
+        history = jax.vmap(lambda d, y: history_code(model, campaign.rule(model.policy, len(own)), d, y))(designs, x)
         code = jax.vmap(lambda point: model.critic.theta_code(self.theta_scale.forward(point)))
         ours, others = jnp.sum(code(own) * history, axis=1), history @ code(drawn).T
         if self.nwj:

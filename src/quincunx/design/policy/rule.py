@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -32,7 +33,9 @@ class Rule(eqx.Module):
         """The design after `number` experiments, by name."""
 
     @abc.abstractmethod
-    def take_in(self, state: Float[Array, " e"], design: dict[str, Array], x: Float[Array, "n d"]) -> Float[Array, " e"]:
+    def take_in(
+        self, state: Float[Array, " e"], design: dict[str, Array], x: Float[Array, "n d"]
+    ) -> Float[Array, " e"]:
         """The state after an experiment of n events, each flat."""
 
 
@@ -44,6 +47,7 @@ class NetworkRule(Rule):
     low: Float[Array, " k"]
     span: Float[Array, " k"]
     names: tuple[str, ...] = eqx.field(static=True)
+    steepest: float = eqx.field(static=True, default=float("inf"))
 
     @classmethod
     def of(cls, network: PolicyNetwork, scale: Scale, space: Space) -> "NetworkRule":
@@ -57,10 +61,12 @@ class NetworkRule(Rule):
 
     def design(self, state: Float[Array, " e"], number: Int[Array, ""], key: PRNGKeyArray) -> dict[str, Array]:
         """The network's point of the unit cube, in the settings' units."""
-        values = self.low + self.span * self.network.emit(state, number, key)
+        values = self.low + self.span * _tamed(self.network.emit(state, number, key), self.steepest)
         return {name: values[i] for i, name in enumerate(self.names)}
 
-    def take_in(self, state: Float[Array, " e"], design: dict[str, Array], x: Float[Array, "n d"]) -> Float[Array, " e"]:
+    def take_in(
+        self, state: Float[Array, " e"], design: dict[str, Array], x: Float[Array, "n d"]
+    ) -> Float[Array, " e"]:
         """The sum with the codes of the events."""
         return state + jnp.sum(jax.vmap(self.network.encode)(self.events(design, x)), axis=0)
 
@@ -87,7 +93,9 @@ class RandomDesigns(Rule):
 
     def __init__(self, source: Space | Prior):
         if isinstance(source, Space) and source.constraints:
-            raise UsageError("got a space with constraints; expected a box; draw designs from a Prior over the settings")
+            raise UsageError(
+                "got a space with constraints; expected a box; draw designs from a Prior over the settings"
+            )
         if isinstance(source, Prior) and any(source.shapes.values()):
             raise UsageError(
                 f"got settings of shapes {source.shapes}; expected numbers; give each number a name of its own"
@@ -113,7 +121,9 @@ class RandomDesigns(Rule):
                 drawn[name] = values[jax.random.randint(own, (), 0, len(ends))]
         return drawn
 
-    def take_in(self, state: Float[Array, " e"], design: dict[str, Array], x: Float[Array, "n d"]) -> Float[Array, " e"]:
+    def take_in(
+        self, state: Float[Array, " e"], design: dict[str, Array], x: Float[Array, "n d"]
+    ) -> Float[Array, " e"]:
         """Nothing is learned."""
         return state
 
@@ -121,3 +131,21 @@ class RandomDesigns(Rule):
         """The next design."""
         drawn = self.design(self.begin(), jnp.asarray(len(history)), as_key(key))
         return {name: float(value) for name, value in drawn.items()}
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _tamed(u: Array, steepest: float) -> Array:
+    """u itself, through which no gradient longer than `steepest` comes back: through many experiments, each a function of those before, gradients explode."""
+    return u
+
+
+def _forward(u: Array, steepest: float) -> tuple[Array, None]:
+    return u, None
+
+
+def _backward(steepest: float, _: None, gradient: Array) -> tuple[Array]:
+    length = jnp.sqrt(jnp.sum(gradient**2) + 1e-30)
+    return (gradient * jnp.minimum(1.0, steepest / length),)
+
+
+_tamed.defvjp(_forward, _backward)

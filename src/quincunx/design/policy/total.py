@@ -118,7 +118,9 @@ def _ceiling(lower: Float[np.ndarray, " n"], inner: int) -> tuple[str, ...]:
     top = float(np.log(inner + 1))
     if np.nanmean(lower) < top - 1.5:
         return ()
-    return (f"the lower bound is near its ceiling log({inner + 1}) = {top:.3g} nats: the information may be much larger",)
+    return (
+        f"the lower bound is near its ceiling log({inner + 1}) = {top:.3g} nats: the information may be much larger",
+    )
 
 
 @eqx.filter_jit
@@ -130,9 +132,9 @@ def _chunk(density: Density, rollouts: Rollouts, drawn: Any) -> tuple[Array, Arr
     def one(row: Rollouts) -> tuple[Array, Array, Array]:
         reference = log_each(density, row.theta, row.x, row.designs)
         # the draws along the last axis, where compiled code is fast
-        each = jax.vmap(
-            lambda x, d: jax.vmap(lambda point: density(point, x, d), in_axes=-1, out_axes=-1)(drawn)
-        )(row.x, row.designs)
+        each = jax.vmap(lambda x, d: jax.vmap(lambda point: density(point, x, d), in_axes=-1, out_axes=-1)(drawn))(
+            row.x, row.designs
+        )
         mask = jnp.ones(len(reference))
         r = jax.vmap(lambda column: above(column, reference, mask), in_axes=-1, out_axes=-1)(each)
         top = jnp.max(r)

@@ -73,7 +73,9 @@ def train_policy(
     k_pilot, k_pool, k_fit = jax.random.split(as_key(key), 3)
     chosen = ("likelihood" if has_density(simulator) else "infonce") if method == "auto" else method
     if designs == "random" and chosen == "likelihood":
-        raise UsageError("got random designs with a likelihood, which leave nothing to learn; take RandomDesigns(space)")
+        raise UsageError(
+            "got random designs with a likelihood, which leave nothing to learn; take RandomDesigns(space)"
+        )
     density = density_of(simulator) if chosen == "likelihood" else None
     pilot = roll_out(simulator, RandomDesigns(space), rounds=1, events=1, n=PILOT, key=k_pilot)
     ok = pilot.finite
@@ -90,12 +92,20 @@ def train_policy(
     pool = jnp.asarray(simulator.prior.sample_flat(steps_each * outer + validation, key=k_pool), jnp.float32)
     spec = _spec(space.dim, x_scale.size, rounds, designs, width)
     shape = NetworkRule.of(build(spec, key=k_fit), x_scale, space)
-    campaign = Campaign(simulator, x_scale, shape.low, shape.span, space.names, rounds, events, inner, jumps and density is not None)
-    scales, functional = {"x": x_scale}, None
+    campaign = Campaign(
+        simulator, x_scale, shape.low, shape.span, space.names, rounds, events, inner, jumps and density is not None
+    )
+    scales = {"x": x_scale}
+    functional: TotalInformation | CriticBound
     if density is None:
         scales["theta"] = Scale.fit(np.asarray(pool))
         functional = CriticBound(campaign, scales["theta"], chosen == "nwj")
-        critic = {"kind": "history_critic", "theta_size": simulator.prior.dim, "event_size": space.dim + x_scale.size, "width": width}
+        critic = {
+            "kind": "history_critic",
+            "theta_size": simulator.prior.dim,
+            "event_size": space.dim + x_scale.size,
+            "width": width,
+        }
         spec = {"kind": "criticised_policy", "policy": spec, "critic": critic}
     else:
         functional = TotalInformation(campaign, density)
@@ -103,14 +113,21 @@ def train_policy(
     settings = FitSettings(
         epochs=epochs, batch_size=outer, learning_rate=learning_rate, weight_decay=0.0, clip=1.0, validation=validation / len(pool), patience=epochs,
     )  # fmt: skip
-    done = fit(functional, lambda k: build(spec, key=k), {"theta": pool}, key=k_fit, settings=settings, progress=progress)
+    done = fit(
+        functional, lambda k: build(spec, key=k), {"theta": pool}, key=k_fit, settings=settings, progress=progress
+    )
     surrogate = Surrogate.of(done, spec, "total_information" if density is not None else chosen, scales)
     return Policy(surrogate, space, simulator.describe(_one(pilot.x)), designs, rounds, events)
 
 
 def _spec(design_size: int, x_size: int, rounds: int, designs: str, width: int) -> dict[str, Any]:
     if designs == "adaptive":
-        return {"kind": "history_policy", "design_size": design_size, "event_size": design_size + x_size, "width": width}
+        return {
+            "kind": "history_policy",
+            "design_size": design_size,
+            "event_size": design_size + x_size,
+            "width": width,
+        }
     if designs == "static":
         return {"kind": "fixed_designs", "design_size": design_size, "rounds": rounds}
     return {"kind": "uniform_designs", "design_size": design_size}
@@ -133,15 +150,23 @@ def _outcomes_move(simulator: Simulator, theta: Any, designs: dict[str, Any]) ->
     return np.asarray(jnp.max(each, axis=0) > 0)
 
 
-def _refuse(simulator: Simulator, space: Space, rounds: int, events: int, designs: str, method: str, gradient: str) -> None:
+def _refuse(
+    simulator: Simulator, space: Space, rounds: int, events: int, designs: str, method: str, gradient: str
+) -> None:
     if simulator.kind != "jax" or simulator.batched:
         raise UsageError(
             f"got simulator '{simulator.name}'; expected a JAX function of one simulation (with the keyword key), through which a policy is learned; "
             "choose designs one at a time with choose()"
         )
     if len(space.continuous) != space.dim or space.constraints:
-        raise UsageError(f"got {space!r}; expected intervals only, without constraints; choose designs one at a time with choose()")
-    known = {"designs": (designs, ("adaptive", "static", "random")), "method": (method, ("auto", "likelihood", "infonce", "nwj")), "gradient": (gradient, ("auto", "pathwise", "score"))}  # fmt: skip
+        raise UsageError(
+            f"got {space!r}; expected intervals only, without constraints; choose designs one at a time with choose()"
+        )
+    known = {
+        "designs": (designs, ("adaptive", "static", "random")),
+        "method": (method, ("auto", "likelihood", "infonce", "nwj")),
+        "gradient": (gradient, ("auto", "pathwise", "score")),
+    }
     for name, (got, expected) in known.items():
         if got not in expected:
             raise UsageError(f"got {name}={got!r}; expected one of {', '.join(expected)}")

@@ -1,5 +1,7 @@
 """A critic of parameters and histories, and a policy that is trained together with one."""
 
+from typing import cast
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,7 +29,14 @@ class HistoryCritic(eqx.Module):
     history_coder: MLP
 
     def __init__(
-        self, *, theta_size: int, event_size: int, key: PRNGKeyArray, width: int = 128, depth: int = 2, encoding: int = 32
+        self,
+        *,
+        theta_size: int,
+        event_size: int,
+        key: PRNGKeyArray,
+        width: int = 128,
+        depth: int = 2,
+        encoding: int = 32,
     ):
         k_theta, k_event, k_history = fresh_keys(key, 3)
         shape = {"width": width, "depth": depth}
@@ -56,8 +65,8 @@ class CriticisedPolicy(eqx.Module):
 
     def __init__(self, *, policy: Spec, critic: Spec, key: PRNGKeyArray):
         k_policy, k_critic = fresh_keys(key, 2)
-        self.policy = build(policy, key=k_policy)
-        self.critic = build(critic, key=k_critic)
+        self.policy = cast(PolicyNetwork, build(policy, key=k_policy))
+        self.critic = cast(HistoryCritic, build(critic, key=k_critic))
 
     def __call__(self, theta: Float[Array, " d"], events: Float[Array, "n s"]) -> Float[Array, ""]:
         """The critic of one pair."""

@@ -1,0 +1,44 @@
+"""Policies that look for two sources in the plane: what thirty positions teach when they are learned, fixed or random.
+
+python benchmarks/policies.py [--campaigns 512] [--inner 100000]
+"""
+
+import argparse
+import time
+
+import numpyro.distributions as dist
+
+import quincunx as qx
+from quincunx.design import RandomDesigns, compare_policies, train_policy
+
+ROUNDS = 30
+
+
+def main() -> None:
+    """Train, compare, print the table."""
+    said = argparse.ArgumentParser()
+    said.add_argument("--campaigns", type=int, default=512)
+    said.add_argument("--inner", type=int, default=100_000)
+    asked = said.parse_args()
+    problem = qx.gallery.load("location_finding")
+    simulator, space = problem.simulator, qx.Space(problem.space)
+    shape = {"rounds": ROUNDS, "outer": 64, "inner": 8192, "key": 0}
+    started = time.process_time()
+    adaptive = train_policy(simulator, space, steps=2560, learning_rate=1e-3, **shape)
+    first = time.process_time()
+    print(f"adaptive: {first - started:.0f} CPU s of training; {adaptive}", flush=True)
+    static = train_policy(simulator, space, designs="static", steps=384, learning_rate=3e-2, **shape)
+    second = time.process_time()
+    print(f"static: {second - first:.0f} CPU s of training; {static}", flush=True)
+    normal = qx.Prior(east=dist.Normal(0.0, 1.0), north=dist.Normal(0.0, 1.0))
+    policies = {
+        "adaptive": adaptive,
+        "static": static,
+        "random N(0, I)": RandomDesigns(normal),
+    }
+    print(compare_policies(simulator, policies, rounds=ROUNDS, events=1, n=asked.campaigns, inner=asked.inner, key=5))
+    print(f"{time.process_time() - second:.0f} CPU s of judging")
+
+
+if __name__ == "__main__":
+    main()
