@@ -100,7 +100,7 @@ def test_gradients_through_outcomes_and_by_scores_agree():
     theta = line.prior.sample_flat(64, key=5)
 
     def gradients(stop):
-        campaign = Campaign(line, scale, jnp.zeros(1), jnp.ones(1), ("d",), 2, 1, 64, stop)
+        campaign = Campaign(line, scale, jnp.zeros(1), jnp.ones(1), ("d",), 2, 1, 64, stop, np.inf)
         loss = TotalInformation(campaign, density_of(line))
         slope = jax.grad(
             lambda table, k: loss(eqx.tree_at(lambda one: one.table, network, table), {"theta": theta}, key=k)

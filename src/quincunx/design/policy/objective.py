@@ -36,10 +36,11 @@ class Campaign(eqx.Module):
     events: int = eqx.field(static=True)
     inner: int = eqx.field(static=True)
     stop: bool = eqx.field(static=True)
+    steepest: float = eqx.field(static=True, default=STEEPEST)
 
     def rule(self, network: PolicyNetwork, batch: int) -> NetworkRule:
         """The rule that a network gives; in a batch every campaign's gradient is one of its mean."""
-        steepest = float("inf") if self.stop else STEEPEST / batch
+        steepest = float("inf") if self.stop else self.steepest / batch
         return NetworkRule(network, self.scale, self.low, self.span, self.names, steepest)
 
     def run(
