@@ -49,6 +49,11 @@ def test_the_rehearsal_gets_narrower(names):
     assert mean.shape == (3, 1) and mean[2, 0] < mean[0, 0] and set(names["shares"]) == {0.68, 0.95}
 
 
+def test_the_policy_adapts_and_beats_chance(names):
+    assert names["then"]["dose"] < names["first"]["dose"] and names["gap"] > 3 * names["error"]
+    assert names["following"].policy is names["adaptive"]
+
+
 def test_what_is_scarce_decides(names):
     assert names["by_events"].design == {"energy": 40.0}
     assert names["by_time"].design == {"energy": 45.6}

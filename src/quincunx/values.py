@@ -42,6 +42,8 @@ _HOMES = {
     "maximum": "quincunx.infer.maximum",
     "neyman_belt": "quincunx.infer.neyman",
     "outcome": "quincunx.model.outcome",
+    "policy": "quincunx.design.policy.policy",
+    "policy_comparison": "quincunx.design.policy.comparison",
     "potential_estimator": "quincunx.infer.indirect",
     "potential_posterior": "quincunx.infer.indirect",
     "prior": "quincunx.model.prior",

@@ -149,7 +149,7 @@ def test_sources_by_hand():
     mean = np.log(0.1 + 1 / (1e-4 + near) + 1 / (1e-4 + far))
     assert float(signal(sources, position)) == pytest.approx(mean, abs=1e-6)
     truth = gallery.load("location_finding").truth
-    found = truth.log_likelihood({"theta": sources}, jnp.array([1.0]), {"position": position})
+    found = truth.log_likelihood({"theta": sources}, jnp.array([1.0]), {"east": 0.25, "north": -0.5})
     assert float(found) == pytest.approx(stats.norm.logpdf(1.0, mean, 0.5), abs=1e-5)
     # On top of a source: log(0.1 + 10^4 + ...).
     assert float(signal(sources[:1], sources[0])) == pytest.approx(np.log(0.1 + 1e4), abs=1e-5)

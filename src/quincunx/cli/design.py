@@ -1,5 +1,6 @@
 """``quincunx design``: what to measure next, as a curve of expected information with its bracket, and one choice."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,8 +64,10 @@ def design(
     else:
         found = read_source(source)
     study = designed(found, settings, events=events)
-    designer = study.designer
-    assert designer is not None
+    assert study.designer is not None
+    # a curve is what this verb shows; a policy proposes in the loop
+    designer = dataclasses.replace(study.designer, policy=None)
+    study = dataclasses.replace(study, designer=designer)
     where = None if grid is None else designer.space.grid(_within(grid, designer.space.intervals))
     choice = proposal(study, _belief(posterior, run, study), seed, where=where)
     if out is not None:

@@ -20,6 +20,7 @@ from quincunx.design.gaussian_process import GaussianProcess, fit_process
 from quincunx.design.gradients import ascend
 from quincunx.design.information import eig, eig_curve
 from quincunx.design.optuna import Optuna
+from quincunx.design.policy import Policy, PolicyComparison, RandomDesigns, compare_policies, total_eig, train_policy
 from quincunx.design.ranking import indistinguishable, ranked
 from quincunx.design.space import Space
 
@@ -34,10 +35,14 @@ __all__ = [
     "Loss",
     "Maximum",
     "Optuna",
+    "Policy",
+    "PolicyComparison",
+    "RandomDesigns",
     "Space",
     "ascend",
     "bayes_risk",
     "choose",
+    "compare_policies",
     "eig",
     "eig_curve",
     "evsi",
@@ -50,4 +55,6 @@ __all__ = [
     "propose",
     "ranked",
     "risk",
+    "total_eig",
+    "train_policy",
 ]

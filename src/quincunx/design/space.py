@@ -308,7 +308,12 @@ class Space:
             for name, ends in self.bounds
         ]
         held = [("constraints", str(len(self.constraints)))] if self.constraints else []
-        return card(f"Space of {len(body)} setting{'' if len(body) == 1 else 's'}", facts=held, head=["setting", "kind", "values"], body=body)
+        return card(
+            f"Space of {len(body)} setting{'' if len(body) == 1 else 's'}",
+            facts=held,
+            head=["setting", "kind", "values"],
+            body=body,
+        )
 
 
 def _interval(name: str, said: tuple[Any, ...]) -> tuple[tuple[float, float], int | None]:

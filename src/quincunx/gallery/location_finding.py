@@ -16,7 +16,7 @@ from quincunx.model import Prior, simulator
 from quincunx.model.simulator import rng_from_key
 
 BACKGROUND, SOFTENING = 0.1, 1e-4
-_DEFAULT = {"position": np.zeros(2, np.float32)}
+_DEFAULT = {"east": 0.0, "north": 0.0}
 
 
 def problem(*, sources: int = 2, noise_sd: float = 0.5) -> Problem:
@@ -24,7 +24,7 @@ def problem(*, sources: int = 2, noise_sd: float = 0.5) -> Problem:
 
         y = log(0.1 + sum_k 1 / (1e-4 + |d - theta_k|^2)) + noise_sd eps,   eps ~ N(0, 1),
 
-    y of shape (1,), theta of shape (K, 2). The design is {"position": two numbers from -4 to 4}, the origin by default. Sources have no names: the
+    y of shape (1,), theta of shape (K, 2). The design is d = {"east": -4 to 4, "north": -4 to 4}, the origin by default. Sources have no names: the
     posterior is the same for every order of them, and a circle after one measurement. It is drawn from exactly, by accepting draws
     of the prior; measurements at several positions are independent given theta, so that their log-likelihoods add up. The Fisher
     information of one has rank one (2103.02438).
@@ -35,7 +35,8 @@ def problem(*, sources: int = 2, noise_sd: float = 0.5) -> Problem:
     prior = Prior(theta=dist.Normal(jnp.zeros((sources, 2)), 1.0).to_event(2))
 
     def log_signal(theta: Float[Array, "k 2"], design: dict | None) -> Float[Array, ""]:
-        return signal(theta, settings_of(design, _DEFAULT)["position"])
+        settings = settings_of(design, _DEFAULT)
+        return signal(theta, jnp.stack([settings["east"], settings["north"]]))
 
     def log_likelihood(theta: dict, x: Float[Array, " 1"], design: dict | None = None) -> Float[Array, ""]:
         deviation = (x[0] - log_signal(jnp.asarray(theta["theta"]), design)) / noise_sd
@@ -48,7 +49,8 @@ def problem(*, sources: int = 2, noise_sd: float = 0.5) -> Problem:
     def posterior_sample(
         n: int, x: Float[Array, " 1"], design: dict | None = None, *, key: PRNGKeyArray
     ) -> dict[str, Float[Array, "n k 2"]]:
-        position = np.asarray(settings_of(design, _DEFAULT)["position"], float)
+        settings = settings_of(design, _DEFAULT)
+        position = np.array([float(settings["east"]), float(settings["north"])])
 
         def propose(rng: np.random.Generator, m: int) -> tuple[np.ndarray, np.ndarray]:
             theta = rng.standard_normal((m, sources, 2))
@@ -72,7 +74,7 @@ def problem(*, sources: int = 2, noise_sd: float = 0.5) -> Problem:
         simulate,
         truth,
         {"theta": default},
-        space={"position": (-4.0, 4.0, 2)},
+        space={"east": (-4.0, 4.0), "north": (-4.0, 4.0)},
         default_design=_DEFAULT,
     )
 
@@ -83,5 +85,9 @@ def signal(sources: Float[Array, "k 2"], position: Float[Array, " 2"]) -> Float[
     >>> float(signal(jnp.array([[1.0, 0.0]]), jnp.zeros(2)))
     0.0952
     """
-    distance = jnp.sum((position - sources) ** 2, axis=-1)
-    return jnp.log(BACKGROUND + jnp.sum(1 / (SOFTENING + distance)))
+    # written out: a compiler fuses additions, but not sums over axes of two, which make millions of these twenty times slower
+    return jnp.log(BACKGROUND + sum(1 / (SOFTENING + _square(position, source)) for source in sources))
+
+
+def _square(one: Float[Array, " 2"], other: Float[Array, " 2"]) -> Float[Array, ""]:
+    return (one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2

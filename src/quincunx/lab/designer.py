@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from quincunx.design import Optuna, Space
+from quincunx.design import Optuna, Policy, Space
 from quincunx.errors import UsageError
 from quincunx.notebook import from_fields
 
@@ -26,9 +26,11 @@ class Designer:
         patience: seconds that an experiment may take. n, inner: outer and inner draws for the information of a design (see `eig`).
         outcomes: all outcomes of one event, where they are finitely many, so that informations are sums over them.
         optimiser: how the space is searched (see `choose`).
+        policy: what was learned by `quincunx.design.train_policy` in the same space: it proposes, in no time, in the place of a search.
 
     Raises:
-        UsageError: for numbers that cannot be. DesignOutsideSpace, NameMismatch: for a first design that the space does not allow.
+        UsageError: for numbers that cannot be, or a policy of another space, other events or fewer rounds.
+        DesignOutsideSpace, NameMismatch: for a first design that the space does not allow.
 
     >>> Designer(Space(energy=(40.0, 50.0)), events=20, first={"energy": 47.0}).rounds
     4
@@ -49,6 +51,7 @@ class Designer:
     inner: int = 256
     outcomes: Any = None
     optimiser: str | Optuna = "auto"
+    policy: Policy | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):
@@ -63,8 +66,18 @@ class Designer:
             raise UsageError("got per_cost without a cost; expected one; pass cost=function of a design")
         if self.budget is not None and not self.budget > 0:
             raise UsageError(f"got budget={self.budget}; expected more than zero; leave it out for none")
+        if self.policy is not None:
+            self._check_policy(self.policy)
         if self.first is not None:
             object.__setattr__(self, "first", self.space.check(self.first))
+
+    def _check_policy(self, policy: Policy) -> None:
+        own, its = (self.space.bounds, self.events, self.rounds), (policy.space.bounds, policy.events, policy.rounds)
+        if own[:2] != its[:2] or self.space.constraints or own[2] > its[2]:
+            raise UsageError(
+                f"got a policy of {its[2]} rounds of {its[1]} events in {policy.space!r}, for {own[2]} rounds of {own[1]} events in {self.space!r}; "
+                "expected the same space and events and at least as many rounds; train one for this designer"
+            )
 
     @property
     def beginning(self) -> dict[str, Any] | None:
@@ -101,6 +114,7 @@ class Designer:
             if self.first is None
             else {name: list(value) if isinstance(value, tuple) else value for name, value in self.first.items()},
             "surprise": self.surprise,
+            "policy": None if self.policy is None else repr(self.policy),
         }
 
     _repr_html_ = from_fields

@@ -238,9 +238,10 @@ def _optimiser(layout: Layout, settings: FitSettings, steps: int) -> optax.Gradi
 def _start(parameters, layout, settings) -> FitState:
     members = len(parameters)
     optimiser = tuple(jax.tree.leaves(jax.vmap(_optimiser(layout, settings, 1).init)(parameters)))
-    never = jnp.full((members, settings.epochs), jnp.nan)
+    # with a dtype of their own: weakly typed ones, which no epoch returns, would have every epoch after the first compiled anew
+    never = jnp.full((members, settings.epochs), jnp.nan, parameters.dtype)
     zero = jnp.zeros(members, jnp.int32)
-    infinite = jnp.full(members, jnp.inf)
+    infinite = jnp.full(members, jnp.inf, parameters.dtype)
     return FitState(parameters, parameters, optimiser, parameters, infinite, zero, never, never, zero)
 
 

@@ -54,6 +54,16 @@ NETWORKS = {
         (normal(2), padded(4, 2, 2)),
         (),
     ),
+    "history_policy": (
+        {"kind": "history_policy", "design_size": 2, "event_size": 3, "width": 8, "depth": 1, "encoding": 4},
+        (normal(5, 3),),
+        (2,),
+    ),
+    "history_critic": (
+        {"kind": "history_critic", "theta_size": 2, "event_size": 3, "width": 8, "depth": 1, "encoding": 4},
+        (normal(2), normal(5, 3)),
+        (),
+    ),
     "gram_ratio": (
         {"kind": "gram_ratio", "theta_size": 2, "x_size": 3, "degree": 2, "width": 8, "depth": 1},
         (normal(2), normal(3)),

@@ -156,7 +156,8 @@ class Loop:
         if kept is None:
             knowledge = self.knowledge()
             where = self.designer.beginning if step == 0 else None
-            choice = proposal(self.study, knowledge.belief, self._key(_CHOOSE, step), where=where)
+            key = self._key(_CHOOSE, step)
+            choice = proposal(self.study, knowledge.belief, key, where=where, history=self.history)
             parent = self.record.at(BELIEVED, step)
             sha256 = self.book.artefact(
                 choice, CHOICE, parents=[] if parent is None else [parent.facts["sha256"]], facts={"step": step}

@@ -1,5 +1,6 @@
 """The two steps of a loop that are computed: what is known from a history, and what to measure next."""
 
+import dataclasses
 from typing import Any
 
 from jaxtyping import PRNGKeyArray
@@ -11,17 +12,30 @@ from quincunx.lab.study import Study
 
 __all__ = ["proposal", "update"]
 
+NOTHING = History(())
+"""The history before the first experiment."""
+
 
 def update(study: Study, history: History, key: PRNGKeyArray) -> Belief:
     """What is known from a history, made anew from the prior and all of its data."""
     return believe(study.simulator, history, key=key)
 
 
-def proposal(study: Study, belief: Any, key: PRNGKeyArray | int, *, where: Any = None) -> Choice:
-    """The next design by a study's designer, from its space or from designs `where`; arguments and errors as `choose`."""
+def proposal(
+    study: Study, belief: Any, key: PRNGKeyArray | int, *, where: Any = None, history: History = NOTHING
+) -> Choice:
+    """The next design by a study's designer: from designs `where`, or by its policy after a history, or from its space.
+
+    What the policy proposes is judged as any choice is. Arguments and errors as `choose`, and as `Policy.propose` for a history of other designs or
+    outcomes than those that the policy was trained on.
+    """
     designer = study.designer
     assert designer is not None
-    return choose(
+    policy = designer.policy if where is None else None
+    if policy is not None:
+        asked = policy.propose([(one.design, one.x) for one in history.experiments], key=key)
+        where = {name: [value] for name, value in asked.items()}
+    choice = choose(
         study.simulator,
         designer.space if where is None else where,
         belief=belief,
@@ -33,4 +47,9 @@ def proposal(study: Study, belief: Any, key: PRNGKeyArray | int, *, where: Any =
         outcomes=designer.outcomes,
         optimiser=designer.optimiser if where is None else "auto",
         key=key,
+    )
+    if policy is None:
+        return choice
+    return dataclasses.replace(
+        choice, criterion="total information, by the policy", reason="The policy proposes it after what was measured."
     )

@@ -141,7 +141,7 @@ def rehearse(
                 at_first = at_first or proposal(study, belief, k_choose, where=designer.beginning).designs[0]
                 design = at_first
             else:
-                design = proposal(study, belief, k_choose).designs[0]
+                design = proposal(study, belief, k_choose, history=history).designs[0]
             x = experiment(design, events=designer.events_at(design), key=k_measure)
             history = history.and_then(Experiment.told(study.simulator, design, x))
             belief = update(study, history, k_believe)

@@ -5,11 +5,13 @@ from quincunx.learn.networks.antisymmetric import Against, AntisymmetricRatio
 from quincunx.learn.networks.attention import Attention
 from quincunx.learn.networks.conv1d import Conv1d
 from quincunx.learn.networks.conv2d import Conv2d
+from quincunx.learn.networks.critic import CriticisedPolicy, HistoryCritic
 from quincunx.learn.networks.deepset import DeepSet
 from quincunx.learn.networks.denoiser import Denoiser
 from quincunx.learn.networks.gram import GramRatio
 from quincunx.learn.networks.gru import GRU
 from quincunx.learn.networks.mlp import MLP
+from quincunx.learn.networks.policy import FixedDesigns, HistoryPolicy, PolicyNetwork, UniformDesigns
 from quincunx.learn.networks.projected import ProjectedRatio
 from quincunx.learn.networks.ratio import Ratio
 from quincunx.learn.networks.resmlp import ResidualMLP
@@ -22,13 +24,19 @@ __all__ = [
     "Attention",
     "Conv1d",
     "Conv2d",
+    "CriticisedPolicy",
     "DeepSet",
     "Denoiser",
+    "FixedDesigns",
     "GRU",
     "GramRatio",
+    "HistoryCritic",
+    "HistoryPolicy",
     "MLP",
+    "PolicyNetwork",
     "ProjectedRatio",
     "Ratio",
     "ResidualMLP",
+    "UniformDesigns",
     "VelocityField",
 ]

@@ -1,0 +1,57 @@
+"""Policies that look for two sources in the plane: what thirty positions teach when they are learned, fixed or random.
+
+python benchmarks/policies.py [--campaigns 512] [--inner 100000]
+
+Gallery problem location_finding, K = 2 sources in 2 dimensions, T = 30, 512 campaigns and L = 100,000 contrastive draws, the same for all.
+Training: 64 campaigns and 8192 draws a step, Adam along a cosine, 2560 steps from 1e-3 (adaptive) and 384 from 3e-2 (static).
+One core of a shared two-core machine, JAX on the CPU, nats:
+
+    designs          lower             upper             lower, paired against random    CPU s of training
+    adaptive         9.815 +- 0.060    11.88 +- 0.25     +1.47 +- 0.08                   314
+    static           8.774 +- 0.040     9.09 +- 0.085    +0.43 +- 0.06                    47
+    random N(0, I)   8.340 +- 0.058     8.687 +- 0.097
+
+Judging all three: 68 CPU s. Published for random designs at this L: 8.28 +- 0.12 and 8.49 +- 0.14 (2103.02438). The adaptive bracket is open:
+at L = 100,000 no lower bound exceeds log(L + 1) = 11.51, and those of informative campaigns are held down most.
+Both trainings shortened gradients of designs that all campaigns share after adding them; since then they are shortened one by one.
+"""
+
+import argparse
+import time
+
+import numpyro.distributions as dist
+
+import quincunx as qx
+from quincunx.design import RandomDesigns, compare_policies, train_policy
+
+ROUNDS = 30
+
+
+def main() -> None:
+    """Train, compare, print the table."""
+    said = argparse.ArgumentParser()
+    said.add_argument("--campaigns", type=int, default=512)
+    said.add_argument("--inner", type=int, default=100_000)
+    asked = said.parse_args()
+    problem = qx.gallery.load("location_finding")
+    simulator, space = problem.simulator, qx.Space(problem.space)
+    shape = {"rounds": ROUNDS, "outer": 64, "inner": 8192, "key": 0}
+    started = time.process_time()
+    adaptive = train_policy(simulator, space, steps=2560, learning_rate=1e-3, **shape)
+    first = time.process_time()
+    print(f"adaptive: {first - started:.0f} CPU s of training; {adaptive}", flush=True)
+    static = train_policy(simulator, space, designs="static", steps=384, learning_rate=3e-2, **shape)
+    second = time.process_time()
+    print(f"static: {second - first:.0f} CPU s of training; {static}", flush=True)
+    normal = qx.Prior(east=dist.Normal(0.0, 1.0), north=dist.Normal(0.0, 1.0))
+    policies = {
+        "adaptive": adaptive,
+        "static": static,
+        "random N(0, I)": RandomDesigns(normal),
+    }
+    print(compare_policies(simulator, policies, rounds=ROUNDS, events=1, n=asked.campaigns, inner=asked.inner, key=5))
+    print(f"{time.process_time() - second:.0f} CPU s of judging")
+
+
+if __name__ == "__main__":
+    main()
