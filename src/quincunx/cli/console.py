@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from quincunx.errors import QuincunxWarning
-from quincunx.lab.book.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +39,8 @@ def emit(value: Mapping[str, Any]) -> None:
     >>> emit({"ess": 812.5, "r_hat": float("nan")})
     {"ess": 812.5, "r_hat": null}
     """
+    from quincunx.lab.book.plain import plain
+
     sys.stdout.write(json.dumps(plain(value), allow_nan=False) + "\n")
 
 

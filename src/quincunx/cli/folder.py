@@ -156,7 +156,7 @@ def first_free(name: str) -> Path:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON by way of a temporary neighbour, so that a kill leaves the old file."""
-    from quincunx.cli.console import plain
+    from quincunx.lab.book.plain import plain
 
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(json.dumps(plain(value), indent=1, allow_nan=False) + "\n")

@@ -5,13 +5,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from quincunx.cli.console import emit, plain, say
+from quincunx.cli.console import emit, say
 from quincunx.cli.folder import command
 from quincunx.cli.looping import Asked, go_on, looped
 from quincunx.cli.looptext import facts_of, facts_of_rehearsal, show, show_rehearsal
 from quincunx.cli.progress import progress
 from quincunx.cli.source import Source
 from quincunx.errors import Interrupted
+from quincunx.lab.book.plain import plain
 from quincunx.lab.loop import rehearse
 from quincunx.lab.loop.page import write_loop_page
 from quincunx.lab.loop.record import REHEARSED

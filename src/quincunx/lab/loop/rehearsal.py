@@ -1,8 +1,10 @@
 """The whole loop on simulated truths, before anything real is spent: how narrow posteriors will be, at what cost, and whether they cover."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -22,6 +24,7 @@ from quincunx.values import as_key
 __all__ = ["Rehearsal", "rehearse"]
 
 LEVELS = (0.68, 0.95)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,6 +104,7 @@ def rehearse(
 ) -> Rehearsal:
     """Run the loop of a study `loops` times, each on parameters drawn from the prior, without a lab book and without stopping early.
 
+    Loops run beside one another in threads where the simulator is a JAX function; the results are the same in any case.
     The first design is chosen once for all. A designer with fewer draws (n=64, inner=64) rehearses faster and chooses hardly worse.
 
     `designs`, a sequence of designs, replaces the choices: what fixed settings would have given, from the same truths and keys.
@@ -124,11 +128,12 @@ def rehearse(
     k_truth, k_loops = jax.random.split(top)
     truths = {name: np.asarray(value) for name, value in prior.sample(loops, key=k_truth).items()}
     flat = np.asarray(prior.flatten(truths))
-    sd, cost, ranks = [], [], []
-    chosen: dict[str, list[list[Any]]] = {name: [] for name in designer.space.names}
     # before any data all loops stand at the same point
     at_first: Design | None = None
-    for r in range(loops):
+
+    def walk(r: int) -> tuple[list[Any], list[float], list[Design], np.ndarray]:
+        """One loop: posterior widths, cost, designs, and ranks of the truth."""
+        nonlocal at_first
         experiment = mock(study.simulator, {name: value[r] for name, value in truths.items()})
         own = jax.random.fold_in(k_loops, r)
         history, belief = History(()), update(study, History(()), jax.random.fold_in(own, 0))
@@ -148,12 +153,39 @@ def rehearse(
             widths.append(belief.draws.std(axis=0))
             spent.append(spent[-1] + designer.cost_of(design))
             used.append(design)
-        for name, column in chosen.items():
-            column.append([design[name] for design in used])
-        sd.append(widths)
-        cost.append(spent)
-        ranks.append(np.mean(belief.draws < flat[r], axis=0))
+        return widths, spent, used, np.mean(belief.draws < flat[r], axis=0)
+
+    walks = []
+    for found in _in_turn(walk, loops, threads=_threads() if study.simulator.kind == "jax" else 1):
+        walks.append(found)
         if progress is not None:
-            progress(r + 1, loops)
-    designs_used = {name: np.asarray(column) for name, column in chosen.items()}
-    return Rehearsal(prior.columns, np.asarray(sd), np.asarray(cost), designs_used, np.asarray(ranks))
+            progress(len(walks), loops)
+    sd, cost, used, ranks = zip(*walks, strict=True)
+    chosen = {name: np.asarray([[design[name] for design in one] for one in used]) for name in designer.space.names}
+    return Rehearsal(prior.columns, np.asarray(sd), np.asarray(cost), chosen, np.asarray(ranks))
+
+
+def _threads() -> int:
+    """As many as there are processors for us, at most eight: what is compiled runs beside what is not."""
+    known = getattr(os, "sched_getaffinity", None)
+    return min(8, len(known(0)) if known is not None else os.cpu_count() or 1)
+
+
+def _in_turn(walk: Callable[[int], T], loops: int, *, threads: int) -> Iterator[T]:
+    """Every loop's result in order; the first one alone, which compiles and chooses where all begin.
+
+    >>> list(_in_turn(lambda r: r * r, 4, threads=2))
+    [0, 1, 4, 9]
+    """
+    yield walk(0)
+    if threads == 1:
+        yield from map(walk, range(1, loops))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(walk, r) for r in range(1, loops)]
+        try:
+            for one in waiting:
+                yield one.result()
+        finally:
+            # Ctrl-C ends what has begun, and begins no more.
+            pool.shutdown(wait=True, cancel_futures=True)
