@@ -97,8 +97,9 @@ def test_a_mock_runs_to_the_end_and_the_same_seed_gives_the_same(tmp_path):
     run = tmp_path / "b"
     loop(run, *options[:-1], "--no-approve")
     states = [loop(run, "--no-approve", "--json").json["state"]]
+    one = loop(run, "--once", "--json").json
+    assert states == ["approve"] and one["state"] == "approve" and one["experiments"] == 1
     second = loop(run, "--json").json
-    assert states == ["approve"]
     for got, expected in zip(second["timeline"], first["timeline"], strict=True):
         assert (
             got["design"] == expected["design"]

@@ -19,7 +19,13 @@ LEVELS = np.linspace(0.1, 0.9, 9)
 GRID = np.linspace(-3.0, 3.0, 21)
 BOWL = GRID[:, None] ** 2 + GRID**2
 RING = np.stack([np.cos(np.linspace(0, 6.3, 50)), np.sin(np.linspace(0, 6.3, 50))], axis=1)
+INTERVAL = {"mean": 0.0, "68% low": -1.0, "68% high": 1.0, "95% low": -2.0, "95% high": 2.0}
 CALLS = {
+    "checked_coverage": lambda **o: plot.checked_coverage({"tarp": {"fractions": RANDOM.random(100)}}, 100, **o),
+    "checked_ranks": lambda **o: plot.checked_ranks(
+        {"sbc: a": {"ranks": RANDOM.integers(0, 100, 100), "draws": 99}}, **o
+    ),
+    "compared_intervals": lambda **o: plot.compared_intervals(["one", "two"], {"a": [INTERVAL, None]}, **o),
     "confidence_curve": lambda **o: plot.confidence_curve(
         GRID, GRID**2, np.full((1, 21), 3.84), [0.95], [[(-1.96, 1.96)]], "a", **o
     ),
@@ -46,7 +52,7 @@ CALLS = {
 
 
 def test_every_public_picture_is_in_this_table():
-    assert set(CALLS) == set(plot.__all__) - {"central_band", "colour_rules", "inline_svg", "save_svg"}
+    assert set(CALLS) == set(plot.__all__) - {"central_band", "colour_rules", "inline_svg", "save_svg", "svg_text"}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -67,6 +67,7 @@ __all__ = [
     "QuincunxError",
     "QuincunxWarning",
     "ReadOnlyFolder",
+    "ReadOnlyStudio",
     "RecoveryWarning",
     "SamplerWarning",
     "SchemaTooNew",

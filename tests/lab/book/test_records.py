@@ -1,14 +1,26 @@
 """What is noted beside the simulations, and where everything comes from."""
 
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import quincunx as qx
-from quincunx.errors import ChecksumMismatch, DataFileError, SchemaTooNew, SchemaTooOld, UnknownRun, UsageError
+from quincunx.errors import (
+    ChecksumMismatch,
+    DataFileError,
+    ReadOnlyFolder,
+    SchemaTooNew,
+    SchemaTooOld,
+    UnknownRun,
+    UsageError,
+)
 from quincunx.lab.book import begin_book, migrate_book
 from quincunx.lab.book.migrate import migrate, prepare, version_of
+from quincunx.lab.book.notes import note
+from quincunx.lab.book.reading import Remembered, read_book
 from quincunx.run import Simulations
 
 from ..conftest import done
@@ -136,3 +148,30 @@ def test_the_settings_of_sqlite(tmp_path):
         with pytest.raises(Exception, match="FOREIGN KEY"), book.ledger.database.write() as connection:
             connection.exec_driver_sql("insert into event (run_id, t, kind, facts) values (99, 0, 'x', '{}')")
     assert sqlite3.connect(tmp_path / "run" / "ledger.sqlite").execute("pragma integrity_check").fetchone() == ("ok",)
+
+
+def test_a_book_is_read_while_it_is_written_and_cannot_be_written_by_its_reader(tmp_path):
+    with begin_book(tmp_path / "run", key=0) as book:
+        seen = read_book(tmp_path / "run")
+        book.note("seen", by="Ada")
+        assert [event.facts for event in seen.events("seen")] == [{"by": "Ada"}] and seen.name == "run"
+        then = Remembered.of(seen)
+        book.note("seen", by="Bob")
+        assert (
+            len(then.events("seen")) == 1
+            and len(seen.events("seen")) == 2
+            and then.events(after=then.kept[-1].id) == []
+        )
+        with pytest.raises(ReadOnlyFolder):
+            note(seen.ledger, "seen", {})
+        seen.close()
+
+
+def test_reading_a_book_loads_nothing_that_simulates():
+    code = (
+        "import sys; from quincunx.lab import read_book, standing; from quincunx.lab.loop.standing import loop_standing; "
+        "print([name for name in ('jax', 'equinox', 'numpyro') if name in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
