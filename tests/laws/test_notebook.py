@@ -14,7 +14,7 @@ import numpyro.distributions as dist
 import pytest
 
 import quincunx as qx
-from quincunx import check, infer, lab, notebook, values
+from quincunx import check, design, infer, lab, notebook, values
 from quincunx.check.result import TestResult
 from quincunx.design import EIG, Belief, expected_variance
 from quincunx.lab.loop.rehearsal import Rehearsal
@@ -153,6 +153,8 @@ def made(tmp_path_factory):
         "Rehearsal": Rehearsal(
             (EVIL,), np.ones((2, 3, 1)), np.zeros((2, 3)), {"d": np.zeros((2, 2))}, np.full((2, 1), 0.4)
         ),
+        "Optuna": design.Optuna(trials=3),
+        "RandomDesigns": design.RandomDesigns(space),
         "Problem": problem,
         "Truth": problem.truth,
     }
@@ -161,7 +163,7 @@ def made(tmp_path_factory):
 KINDS = """Prior|Simulator|Program|Trace|Reference|Command|Output|Outcome|Simulations
 |Summary|Method|Likelihood|Maximum|Scan
 |ConfidenceSet|Information|TestResult|Report|Report, whole|Repair|Space|Space of levels|EIG|Choice|Curve|Belief|Expected|Designer|Study
-|Book|Loop|Knowledge|History|Experiment|Rehearsal|Problem|Truth""".replace("\n", "").split("|")
+|Book|Optuna|RandomDesigns|Loop|Knowledge|History|Experiment|Rehearsal|Problem|Truth""".replace("\n", "").split("|")
 
 
 @pytest.mark.parametrize("name", KINDS)

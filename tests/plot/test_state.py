@@ -110,4 +110,4 @@ def test_plot_knows_no_values():
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             for name in names:
                 if name.startswith("quincunx"):
-                    assert name.startswith(("quincunx.plot", "quincunx.errors")), (path.name, name)
+                    assert name.startswith(("quincunx.plot", "quincunx.errors", "quincunx.palette")), (path.name, name)

@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray
 from quincunx.design.bayesopt import Maximum, maximum_of, scored
 from quincunx.design.space import Design, Space
 from quincunx.errors import DesignOutsideSpace, MissingExtra, UsageError
+from quincunx.notebook import from_repr
 from quincunx.values import as_key
 
 __all__ = ["Optuna"]
@@ -42,6 +43,8 @@ class Optuna:
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise UsageError(f"got trials={self.trials}; expected at least one; choose more")
+
+    _repr_html_ = from_repr
 
     def begin(self, *, key: PRNGKeyArray | int) -> Any:
         """A study of optuna in memory that maximises. Raises: MissingExtra."""

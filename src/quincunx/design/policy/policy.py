@@ -17,6 +17,7 @@ from quincunx.errors import ShapeMismatch, UsageError
 from quincunx.learn import Surrogate
 from quincunx.learn.networks import CriticisedPolicy, UniformDesigns
 from quincunx.model.outcome import Outcome, flatten_outcome
+from quincunx.notebook import from_repr
 from quincunx.values import as_key, pack, register, save, unpack
 
 __all__ = ["Policy"]
@@ -126,6 +127,8 @@ class Policy(eqx.Module):
         each = f" of {self.events} events" if self.events > 1 else ""
         best = -float(self.surrogate.best_loss[0])
         return f"Policy({self.kind_of}, {self.rounds} experiments{each} in {self.space!r}, {best:.3g} nats at least in training)"
+
+    _repr_html_ = from_repr
 
 
 @eqx.filter_jit

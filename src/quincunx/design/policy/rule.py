@@ -16,6 +16,7 @@ from quincunx.errors import UsageError
 from quincunx.learn import Scale
 from quincunx.learn.networks import PolicyNetwork
 from quincunx.model import Prior
+from quincunx.notebook import from_repr
 from quincunx.values import as_key
 
 __all__ = ["NetworkRule", "RandomDesigns", "Rule"]
@@ -105,6 +106,12 @@ class RandomDesigns(Rule):
         self.source = source if isinstance(source, Prior) else None
         self.bounds = source.bounds if isinstance(source, Space) else ()
         self.continuous = source.continuous if isinstance(source, Space) else ()
+
+    def __repr__(self) -> str:
+        said = repr(self.source) if self.source is not None else ", ".join(name for name, _ in self.bounds)
+        return f"RandomDesigns({said})"
+
+    _repr_html_ = from_repr
 
     def begin(self) -> Float[Array, " e"]:
         """Nothing is remembered."""
