@@ -1,6 +1,7 @@
 """The documentation leads somewhere wherever it points, and its site fetches nothing."""
 
 import importlib.util
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,8 @@ def test_the_reference_has_every_public_name(room):
     page = reference.room_page(room)
     exported = [n for n in importlib.import_module(room).__all__ if not n.startswith("__")]
     named = {line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")}
-    modules = {n for n in exported if type(getattr(importlib.import_module(room), n)).__name__ == "module"}
+    values = {n: getattr(importlib.import_module(room), n) for n in exported}
+    modules = {n for n, value in values.items() if inspect.ismodule(value) and not callable(value)}
     assert set(exported) - modules <= named and page.count("```") % 2 == 0 and " at 0x" not in page
 
 

@@ -20,6 +20,15 @@ def loop(
     rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Experiments at most.")] = None,
     events: Events = None,
     settings: ChoosingSettings = None,
+    learn: Annotated[
+        int | None,
+        typer.Option(
+            "--learn",
+            metavar="N",
+            min=100,
+            help="Learn the likelihood from N simulations, for a simulator that states none.",
+        ),
+    ] = None,
     mock: Annotated[
         bool, typer.Option("--mock", help="Simulate the experiment, at the problem's own parameters.")
     ] = False,
@@ -98,9 +107,9 @@ def loop(
     from quincunx.cli.source import read_source
 
     found = read_source(source)
-    asked = Asked.of(found, settings=settings, events=events, rounds=rounds, truth=truth, mocked=mock)
+    asked = Asked.of(found, settings=settings, events=events, rounds=rounds, truth=truth, mocked=mock, learn=learn)
     if rehearse is not None:
-        _rehearse(asked.study(found), rehearse, seed, json)
+        _rehearse(asked.study(found), rehearse, seed, json, learn=learn)
         return
     assert run is not None
     again_by = go_on(source, run, name)
@@ -211,12 +220,19 @@ def _show(loop: Any, again: str, run: str, json: bool) -> int:
     return CHECK_FAILED if loop.state == "needs attention" else 0
 
 
-def _rehearse(study: Any, loops: int, seed: int | None, json: bool) -> None:
+def _rehearse(study: Any, loops: int, seed: int | None, json: bool, *, learn: int | None) -> None:
     from quincunx.cli.console import emit
     from quincunx.cli.looptext import facts_of_rehearsal, show_rehearsal
     from quincunx.cli.progress import progress
     from quincunx.lab.loop import rehearse
 
+    if learn is not None:
+        from quincunx.cli.looping import with_likelihood
+        from quincunx.lab.loop import learn_likelihood
+
+        with progress("learning the likelihood") as tell:
+            made = learn_likelihood(study, learn, key=study.key if seed is None else seed, progress=tell)
+        study = with_likelihood(study, made)
     with progress("rehearsing") as tell:
         found = rehearse(
             study,

@@ -9,20 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from quincunx.cli.assignments import point
 from quincunx.cli.console import say
 from quincunx.cli.designing import designed
 from quincunx.cli.handle import is_run, opened
+from quincunx.cli.progress import progress
 from quincunx.cli.source import Source
 from quincunx.design.density import density_of
 from quincunx.errors import UnknownRun, UsageError
-from quincunx.lab.loop import Loop, mock
+from quincunx.lab.loop import Loop, learn_likelihood, mock
 from quincunx.lab.loop.record import BEGUN, Record
 from quincunx.lab.study import Study
 
 ASKED = "loop asked for"
 """The event that holds what the command line said when a loop was begun, so that it need not be said again."""
 CHANGED = "designer changed"
+LIKELIHOOD = "likelihood"
+"""What kind of artefact a learned likelihood is in the lab book."""
+
+# Apart from the keys of rounds and of the loop.
+_LEARN = 0x6C65_6172
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Asked:
     events: int | None = None
     rounds: int | None = None
     truth: Mapping[str, Any] | None = None
+    learn: int | None = None
 
     @classmethod
     def of(
@@ -44,6 +53,7 @@ class Asked:
         rounds: int | None,
         truth: str | None,
         mocked: bool,
+        learn: int | None = None,
     ) -> "Asked":
         """From the options as they are typed; a mock of a problem has the problem's own parameters unless others are given.
 
@@ -62,7 +72,7 @@ class Asked:
             )
         if theta is not None:
             source.simulator.prior.check(theta)
-        return cls(tuple(settings or ()), events, rounds, theta)
+        return cls(tuple(settings or ()), events, rounds, theta, learn)
 
     def study(self, source: Source) -> Study:
         """The study of a source as it is asked for."""
@@ -78,7 +88,7 @@ class Asked:
     @classmethod
     def again(cls, facts: Mapping[str, Any]) -> "Asked":
         """The inverse of `facts`."""
-        return cls(tuple(facts["settings"]), facts["events"], facts["rounds"], facts["truth"])
+        return cls(tuple(facts["settings"]), facts["events"], facts["rounds"], facts["truth"], facts.get("learn"))
 
     def refuse_others(self, before: "Asked", study: Study, run: str) -> None:
         """A loop keeps to what it was begun with.
@@ -93,6 +103,7 @@ class Asked:
             "events": (self.events, designer.events),
             "rounds": (self.rounds, designer.rounds),
             "truth": (self.truth, before.truth),
+            "learn": (self.learn, before.learn),
         }
         for name, (now, then) in pairs.items():
             if now is not None and now != then:
@@ -125,7 +136,9 @@ def looped(
                 raise
     begun = asked.study(source)
     # refused before anything is written
-    density_of(begun.simulator)
+    if asked.learn is None:
+        assert begun.designer is not None
+        density_of(begun.simulator, begun.designer.estimator)
     key = begun.key if seed is None else seed
     config = {"source": where, "sha256": source.sha256, "seed": key, "loop": True}
     with begin_book(run, key=key, run=name, folder=folder, config=config) as book:
@@ -148,10 +161,31 @@ def _in(book: Any, source: Source, asked: Asked, run: str, where: str, seed: int
     study = before.study(source)
     asked.refuse_others(before, study, run)
     begun = record.at(BEGUN, 0)
+    if before.learn is not None:
+        study = with_likelihood(study, _learned(book, study, before.learn))
     loop = Loop(study, book)
     if begun is not None:
         _say_changed(book, begun.facts["designer"], loop.designer.describe())
     return loop
+
+
+def with_likelihood(study: Study, estimator: Any) -> Study:
+    """The same study with a learned likelihood."""
+    assert study.designer is not None
+    return dataclasses.replace(study, designer=dataclasses.replace(study.designer, estimator=estimator))
+
+
+def _learned(book: Any, study: Study, n: int) -> Any:
+    """The likelihood that the book keeps, learned first if there is none: it is the loop's for good, whatever is measured."""
+    from quincunx import values
+
+    kept = book.artefacts(LIKELIHOOD)
+    if not kept:
+        with progress("learning the likelihood") as tell:
+            made = learn_likelihood(study, n, key=jax.random.fold_in(book.key, _LEARN), progress=tell)
+        book.artefact(made, LIKELIHOOD, name="likelihood.qx", facts={"simulations": n})
+        kept = book.artefacts(LIKELIHOOD)
+    return values.load(book.artefact_file(kept[0].sha256))
 
 
 def _say_changed(book: Any, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "answer": ["answer", "answered"],
         "carry_out": ["CarriedOut", "carry_out"],
         "designer": ["Designer"],
-        "loop": ["Experiment", "History", "Knowledge", "Loop", "Rehearsal", "mock", "rehearse"],
+        "loop": ["Experiment", "History", "Knowledge", "Loop", "Rehearsal", "learn_likelihood", "mock", "rehearse"],
         "failure_budget": ["FAILURE_BUDGET", "keep_to_budget"],
         "study": ["Study"],
         "submission": ["Submission", "submission"],

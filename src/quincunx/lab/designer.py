@@ -26,6 +26,7 @@ class Designer:
         patience: seconds that an experiment may take. n, inner: outer and inner draws for the information of a design (see `eig`).
         outcomes: all outcomes of one event, where they are finitely many, so that informations are sums over them.
         optimiser: how the space is searched (see `choose`).
+        estimator: a learned likelihood or ratio, where the simulator states none: see `quincunx.lab.learn_likelihood`.
         policy: what was learned by `quincunx.design.train_policy` in the same space: it proposes, in no time, in the place of a search.
 
     Raises:
@@ -52,6 +53,7 @@ class Designer:
     outcomes: Any = None
     optimiser: str | Optuna = "auto"
     policy: Policy | None = None
+    estimator: Any = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):
@@ -115,6 +117,7 @@ class Designer:
             else {name: list(value) if isinstance(value, tuple) else value for name, value in self.first.items()},
             "surprise": self.surprise,
             "policy": None if self.policy is None else repr(self.policy),
+            "estimator": None if self.estimator is None else type(self.estimator).__name__,
         }
 
     _repr_html_ = from_fields

@@ -30,11 +30,15 @@ _REFITS = 4
 _BLOCK = 1 << 19
 
 
-def believe(simulator: Simulator, history: History, *, key: PRNGKeyArray, n: int = DRAWS) -> Belief:
+def believe(
+    simulator: Simulator, history: History, *, key: PRNGKeyArray, n: int = DRAWS, estimator: Any = None
+) -> Belief:
     """Draws of p(theta | everything that was told), anew from the prior each time: no error of an earlier round is carried on.
 
     Prior draws are weighted by the likelihood while enough of them count; then draws of a Student distribution that is fitted to them, mixed with the
     prior; and where neither has enough effective draws, as with several narrow modes, tempered SMC moves to the posterior.
+
+    With an `estimator` its likelihood is taken instead of the simulator's own.
 
     Raises:
         NoDensity: without a likelihood. UnexplainedData: if the data are impossible at every parameter.
@@ -44,7 +48,7 @@ def believe(simulator: Simulator, history: History, *, key: PRNGKeyArray, n: int
     prior = Belief.of(simulator.prior, n, k_prior)
     if not len(history):
         return prior
-    density = density_of(simulator)
+    density = density_of(simulator, estimator)
     log_w = log_likelihoods(density, prior.draws, history)
     if not np.isfinite(np.max(log_w)):
         raise UnexplainedData(

@@ -83,7 +83,7 @@ class Loop:
                 f"got a study of {self.study.simulator.name} without a designer; expected one, which says what may be chosen; write "
                 "Study(..., designer=Designer(Space(...)))"
             )
-        density_of(self.study.simulator)
+        density_of(self.study.simulator, self.designer.estimator)
         self.book.use(self.study.simulator)
         self.record.once(BEGUN, 0, {"designer": self.designer.describe(), "simulator": self.study.simulator.name})
 
@@ -264,7 +264,7 @@ class Loop:
             for step in record.unchecked:
                 record.once(CHECKED, step, {"p_value": 0.0, "status": "fail"})
             raise
-        experiments, density = self._experiments(), density_of(self.study.simulator)
+        experiments, density = self._experiments(), density_of(self.study.simulator, self.designer.estimator)
         for step in record.unchecked:
             key, one = self._key(_CHECK, step), experiments[step]
             p = surprise(self.study.simulator, knowledge.belief, one, density, key=key)

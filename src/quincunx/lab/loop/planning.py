@@ -18,7 +18,8 @@ NOTHING = History(())
 
 def update(study: Study, history: History, key: PRNGKeyArray) -> Belief:
     """What is known from a history, made anew from the prior and all of its data."""
-    return believe(study.simulator, history, key=key)
+    assert study.designer is not None
+    return believe(study.simulator, history, key=key, estimator=study.designer.estimator)
 
 
 def proposal(
@@ -45,6 +46,7 @@ def proposal(
         n=designer.n,
         inner=designer.inner,
         outcomes=designer.outcomes,
+        estimator=designer.estimator,
         optimiser=designer.optimiser if where is None else "auto",
         key=key,
     )

@@ -123,7 +123,7 @@ def rehearse(
             f"got {loops} loops and {None if fixed is None else len(fixed)} designs; expected at least 2 loops, and a design for each of "
             f"{designer.rounds} rounds"
         )
-    density_of(study.simulator)
+    density_of(study.simulator, designer.estimator)
     prior, top = study.simulator.prior, as_key(key)
     k_truth, k_loops = jax.random.split(top)
     truths = {name: np.asarray(value) for name, value in prior.sample(loops, key=k_truth).items()}
