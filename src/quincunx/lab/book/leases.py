@@ -126,6 +126,7 @@ def release(ledger: Ledger, held: Lease) -> bool:
     >>> import tempfile, quincunx as qx
     >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
     >>> from quincunx.lab.book.rounds import plan, use
+    >>> from quincunx.lab.book.progress import states
     >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
     >>> held = lease(ledger, "Ada", 60.0)
     >>> release(ledger, held), states(ledger)["todo"]
@@ -144,6 +145,7 @@ def fail(ledger: Ledger, held: Lease, said: str, *, again: bool = False) -> bool
     >>> import tempfile, quincunx as qx
     >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
     >>> from quincunx.lab.book.rounds import plan, use
+    >>> from quincunx.lab.book.progress import states
     >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
     >>> fail(ledger, lease(ledger, "Ada", 60.0), "no licence"), states(ledger)["failed"]
     (True, 1)
@@ -257,6 +259,7 @@ def requeue(ledger: Ledger, batches: list[int] | None = None) -> int:
     >>> import tempfile, quincunx as qx
     >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
     >>> from quincunx.lab.book.rounds import plan, use
+    >>> from quincunx.lab.book.progress import states
     >>> _ = plan(ledger, use(ledger, qx.gallery.load("two_moons").simulator), 100, size=50)
     >>> _ = fail(ledger, lease(ledger, "Ada", 60.0), "no licence")
     >>> requeue(ledger), states(ledger)["todo"]
