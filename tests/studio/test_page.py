@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import time
 import urllib.error
 import urllib.request
 
@@ -100,8 +101,11 @@ def test_every_page(folder, serve, watched, width, scheme):
         one.settled()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, at
         assert page.query_selector_all("img[src='x']") == [] and page.title() != "1", at
-        for img in page.query_selector_all("img.picture"):
-            assert img.evaluate("i => i.complete && i.naturalWidth > 100") and img.get_attribute("alt"), at
+        until = time.monotonic() + 30
+        whole = "all => all.every(i => i.complete && i.naturalWidth > 100 && i.alt)"
+        while not page.eval_on_selector_all("img.picture", whole) and time.monotonic() < until:
+            page.wait_for_timeout(100)
+        assert page.eval_on_selector_all("img.picture", whole), at
         unnamed = page.eval_on_selector_all(
             "input, select, textarea, button",
             "all => all.filter(e => !(e.labels && e.labels.length) && !e.ariaLabel && !e.textContent.trim()).map(e => e.id)",
