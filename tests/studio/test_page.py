@@ -101,7 +101,7 @@ def test_every_page(folder, serve, watched, width, scheme):
         one.settled()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, at
         assert page.query_selector_all("img[src='x']") == [] and page.title() != "1", at
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         whole = "all => all.every(i => i.complete && i.naturalWidth > 100 && i.alt)"
         while not page.eval_on_selector_all("img.picture", whole) and time.monotonic() < until:
             page.wait_for_timeout(100)

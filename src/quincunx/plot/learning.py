@@ -62,7 +62,8 @@ def learning_curves(
             ends.append((name, at[-1], means[-1], colour))
         for name, level in (levels or {}).items():
             axes.axhline(level, color=colours.muted, linestyle="--", linewidth=1.0)
-            ends.append((name, max(at for _, at, _, _ in ends), level, colours.muted))
+            where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "bottom"}
+            axes.annotate(text(name), (0.0, level), xytext=(5, 2), color=colours.muted, fontsize=9, **where)
         _name_ends(axes, ends)
         axes.set_xlabel(text(x_label))
         axes.set_ylabel(text(y_label))
