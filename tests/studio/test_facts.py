@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import quincunx as qx
-from quincunx.errors import CorruptFile, UnknownRun
+from quincunx.errors import CorruptFile, UnknownRun, UsageError
 from quincunx.lab.loop.standing import loop_standing
 from quincunx.studio import Shelf
 from quincunx.studio.facts import answer_facts, compared, events_page, failures_page, line_of, made_page, run_facts
@@ -49,6 +49,11 @@ def test_an_id_stays_the_same_and_a_strange_one_is_refused(folder, by_name):
     assert {place.id for place in again.places()} == {place.id for place in by_name.values()}
     with pytest.raises(UnknownRun):
         again.place("0" * 12)
+
+
+def test_a_root_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no folder"):
+        Shelf([str(tmp_path), str(tmp_path / "gone")])
 
 
 def test_links_are_not_followed(tmp_path, folder):

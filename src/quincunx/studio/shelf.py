@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import select
 
-from quincunx.errors import CorruptFile, QuincunxError, UnknownRun
+from quincunx.errors import CorruptFile, QuincunxError, UnknownRun, UsageError
 from quincunx.lab.book import schema
 from quincunx.lab.book.ledger import LEDGER, database_at
 from quincunx.lab.book.reading import Reading, read_book
@@ -43,6 +43,9 @@ class Place:
 class Shelf:
     """The places under some roots: folders, which are searched three levels deep, and databases' URLs. Links are not followed.
 
+    Raises:
+        UsageError: for a root that is neither a folder nor a URL.
+
     >>> import tempfile, quincunx as qx
     >>> folder = tempfile.mkdtemp()
     >>> _ = qx.lab.begin_book(folder + "/first", key=0)
@@ -54,6 +57,11 @@ class Shelf:
     """
 
     def __init__(self, roots: Sequence[str]):
+        gone = [root for root in roots if "://" not in root and not Path(root).is_dir()]
+        if gone:
+            raise UsageError(
+                f"there is no folder {gone[0]}; expected runs, answers, folders of them, or databases' URLs"
+            )
         self.roots = tuple(root if "://" in root else str(Path(root).resolve()) for root in roots)
         self._books: OrderedDict[str, Reading] = OrderedDict()
         self._lock = threading.Lock()
