@@ -14,7 +14,6 @@ One core of a shared two-core machine, JAX on the CPU, nats:
 With 2560 steps (314 CPU s) the adaptive lower bound was 9.815 +- 0.060, +1.47 +- 0.08 against random.
 Judging all three: 69 CPU s. Published for random designs at this L: 8.28 +- 0.12 and 8.49 +- 0.14 (2103.02438). The adaptive bracket is open:
 at L = 100,000 no lower bound exceeds log(L + 1) = 11.51, and those of informative campaigns are held down most.
-Both trainings shortened gradients of designs that all campaigns share after adding them; since then they are shortened one by one.
 """
 
 import argparse
