@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused_by_name(answers):
 @pytest.mark.parametrize("method", ["infonce", "nwj"])
 def test_without_a_likelihood_a_critic_gives_a_lower_bound(method):
     blind = qx.wrap(plane.function, plane.prior)
-    shape = {"rounds": ROUNDS, "steps": 640, "outer": 128, "inner": 256, "width": 32, "learning_rate": 5e-3}
+    shape = {"rounds": ROUNDS, "steps": 2560, "outer": 128, "inner": 256, "width": 32, "learning_rate": 5e-3}
     policy = train_policy(blind, TIMES, designs="static", method=method, key=1, **shape)
     truth = plane_information([policy.propose([({"t": 0.0}, [0.0])] * k)["t"] for k in range(ROUNDS)])
     eig = total_eig(blind, policy, n=1024, inner=4096, key=2)
