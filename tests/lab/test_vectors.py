@@ -9,6 +9,7 @@ from quincunx.design import Space
 from quincunx.errors import DesignOutsideSpace
 from quincunx.lab.loop import Loop, mock, rehearse
 from quincunx.lab.loop.page import loop_page
+from quincunx.studio.run_pictures import run_sheets
 
 # no two numbers of a design are alike, so that an order that is lost shows
 SPACE = Space(slopes=(-3.0, 3.0, 2), constraints=[lambda design: design["slopes"][0] + design["slopes"][1] < 4.0])
@@ -51,6 +52,9 @@ def test_a_person_and_a_mock_with_vectors_end_at_the_conjugate_posterior(problem
         assert np.all(np.abs(known.draws.mean(axis=0) - mean) < 4 * np.sqrt(np.diag(covariance) / 2000))
         page = loop_page(loop, "quincunx")
         assert "slopes = [1, 2.5]" in page and page.count("<svg") == 2 and "what was spent" in page
+        assert "slopes = [1, 2.5]" in loop._repr_html_() and "[1, 2.5]" in loop.history._repr_html_()
+        drawn = {sheet.name: sheet.draw() for sheet in run_sheets(book)}
+        assert set(drawn) == {"posterior", "design", "widths"} and all(drawn.values())
 
 
 def test_rehearsed_intervals_hold_the_truth_at_vectors(problem):

@@ -111,6 +111,7 @@ def made(tmp_path_factory):
     knowledge = loop.tell([1.0], by=EVIL)
     result = TestResult(EVIL, EVIL, 0.5, 0.0, 300, effects={EVIL: 1.0}, note=EVIL)
     problem = qx.gallery.load("two_moons")
+    eig = EIG(0.5, 0.1, 0.4, None, 0.1, None, EVIL, 10, 0, None, (EVIL,))
     ranks = np.random.default_rng(1).integers(0, 100, 300)
     ranked = [
         TestResult(f"sbc: {n}", EVIL, 0.5, 0.0, 300, detail={"ranks": ranks, "draws": np.array(99)}) for n in "ab"
@@ -138,7 +139,7 @@ def made(tmp_path_factory):
         "Repair": check.Repair(np.linspace(0, 1, 99), 99),
         "Space": space,
         "Space of levels": qx.Space(kind=[EVIL, "b"]),
-        "EIG": EIG(0.5, 0.1, 0.4, None, None, None, EVIL, 10, 0, None, (EVIL,)),
+        "EIG": eig,
         "Choice": choice,
         "Curve": choice.curve,
         "Belief": Belief(PRIOR, np.zeros((10, 2))),
@@ -153,6 +154,9 @@ def made(tmp_path_factory):
         "Rehearsal": Rehearsal(
             (EVIL,), np.ones((2, 3, 1)), np.zeros((2, 3)), {"d": np.zeros((2, 2))}, np.full((2, 1), 0.4)
         ),
+        "History of vectors": lab.History((lab.Experiment({EVIL: (0.0, 1.5)}, np.zeros((3, 1))),)),
+        "Space of vectors": qx.Space(**{EVIL: (0.0, 1.0, 3)}, increasing=[EVIL]),
+        "PolicyComparison": design.PolicyComparison((EVIL, "b"), (eig, eig), np.array([[1.0, 2.0], [0.0, 2.0]])),
         "Optuna": design.Optuna(trials=3),
         "RandomDesigns": design.RandomDesigns(space),
         "Problem": problem,
@@ -163,7 +167,10 @@ def made(tmp_path_factory):
 KINDS = """Prior|Simulator|Program|Trace|Reference|Command|Output|Outcome|Simulations
 |Summary|Method|Likelihood|Maximum|Scan
 |ConfidenceSet|Information|TestResult|Report|Report, whole|Repair|Space|Space of levels|EIG|Choice|Curve|Belief|Expected|Designer|Study
-|Book|Optuna|RandomDesigns|Loop|Knowledge|History|Experiment|Rehearsal|Problem|Truth""".replace("\n", "").split("|")
+|Book
+|History of vectors|Space of vectors|PolicyComparison|Optuna|RandomDesigns|Loop|Knowledge|History|Experiment|Rehearsal|Problem|Truth""".replace(
+    "\n", ""
+).split("|")
 
 
 @pytest.mark.parametrize("name", KINDS)

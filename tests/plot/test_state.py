@@ -37,6 +37,7 @@ CALLS = {
     "design_curve": lambda **o: plot.design_curve(GRID, 9 - GRID**2, "a", se=0 * GRID + 0.1, chosen=0.0, **o),
     "design_map": lambda **o: plot.design_map(DRAWS, DRAWS[:, 0], ["a", "b"], chosen=[0.0, 0.0], **o),
     "design_slices": lambda **o: plot.design_slices(BOWL[:, :3], GRID, ["a", "b", "c"], chosen=[0.0, 0.0, 0.0], **o),
+    "designs_compared": lambda **o: plot.designs_compared({"a": GRID, "b": BOWL[:, :2]}, 9 - GRID**2, **o),
     "failures": lambda **o: plot.failures(DRAWS, DRAWS[:, 0] > 1, ["a", "b"], **o),
     "information_ellipses": lambda **o: plot.information_ellipses({"full": RING}, ["a", "b"], **o),
     "learning_curves": lambda **o: plot.learning_curves({"a": [1e3, 1e4]}, {"a": [[0.1], [0.01]]}, **o),
@@ -52,7 +53,14 @@ CALLS = {
 
 
 def test_every_public_picture_is_in_this_table():
-    assert set(CALLS) == set(plot.__all__) - {"central_band", "colour_rules", "inline_svg", "save_svg", "svg_text"}
+    assert set(CALLS) == set(plot.__all__) - {
+        "central_band",
+        "colour_rules",
+        "inline_svg",
+        "save_svg",
+        "setting_columns",
+        "svg_text",
+    }
 
 
 @pytest.mark.parametrize("name", CALLS)

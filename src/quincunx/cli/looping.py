@@ -20,12 +20,11 @@ from quincunx.cli.source import Source
 from quincunx.design.density import density_of
 from quincunx.errors import UnknownRun, UsageError
 from quincunx.lab.loop import Loop, learn_likelihood, mock
-from quincunx.lab.loop.record import BEGUN, Record
+from quincunx.lab.loop.record import BEGUN, CHANGED, Record
 from quincunx.lab.study import Study
 
 ASKED = "loop asked for"
 """The event that holds what the command line said when a loop was begun, so that it need not be said again."""
-CHANGED = "designer changed"
 LIKELIHOOD = "likelihood"
 """What kind of artefact a learned likelihood is in the lab book."""
 

@@ -110,7 +110,9 @@ class Curve:
     @property
     def columns(self) -> dict[str, Float[np.ndarray, " d"]]:
         """Every number of the designs by name, `times[0]` of a vector."""
-        return _columns(self.designs)
+        from quincunx.plot import setting_columns
+
+        return setting_columns(self.designs)
 
     @property
     def rows(self) -> list[Design]:
@@ -163,21 +165,10 @@ class Curve:
         self, *, past: Mapping[str, Any] | None = None, chosen: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
         """The curve with its bracket along one setting, a map of two, or a panel for each of more, without those of the past: a Matplotlib figure."""
-        from quincunx.plot import design_curve, design_map, design_slices
+        from quincunx.plot import designs_compared
 
-        columns, past = self.columns, None if past is None else _columns(past)
-        varying = [name for name, values in columns.items() if np.ptp(values) > 0] or list(columns)[:1]
-        point = _columns({n: [v] for n, v in (self.best() if chosen is None else chosen).items()})
-        at = [float(point[name][0]) for name in varying]
-        grid = np.stack([columns[name] for name in varying], axis=1)
-        if len(varying) > 2:
-            return design_slices(grid, self.value, varying, se=self.se, chosen=at, **options)
-        before = None if past is None else np.stack([past[name] for name in varying], axis=1)
-        if len(varying) == 2:
-            return design_map(grid, self.value, varying, chosen=at, past=before, **options)
         told = {"lower": self.lower, "upper": self.upper, "se": self.se}
-        before = None if before is None else before[:, 0]
-        return design_curve(grid[:, 0], self.value, varying[0], **told, chosen=at[0], past=before, **options)
+        return designs_compared(self.designs, self.value, **told, chosen=chosen, past=past, **options)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it to one file; `quincunx.load` reads it back."""
@@ -229,17 +220,9 @@ def curve_svg(drawn: Any, alt: str) -> str:
     from quincunx.plot import inline_svg
 
     curve = getattr(drawn, "curve", drawn)
-    if sum(bool(np.ptp(values) > 0) for values in curve.designs.values()) > 2:
+    if sum(bool(np.ptp(values) > 0) for values in curve.columns.values()) > 2:
         return ""
     return inline_svg(drawn.plot(), alt=alt)
-
-
-def _columns(designs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    found: dict[str, Any] = {}
-    for name, values in designs.items():
-        array = np.atleast_1d(np.asarray(values, np.float64))
-        found |= {name: array} if array.ndim == 1 else {f"{name}[{i}]": part for i, part in enumerate(array.T)}
-    return found
 
 
 def costs_of(cost: Any, rows: list[Design]) -> Float[np.ndarray, " d"]:

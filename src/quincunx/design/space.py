@@ -299,10 +299,14 @@ class Space:
         held = f"; {len(self.constraints)} constraint(s)" if self.constraints else ""
         return f"Space({', '.join(said)}{held})"
 
+    def _kind(self, name: str) -> str:
+        length = dict(self.lengths).get(name)
+        return "interval" if length is None else f"{length} {'increasing ' if name in self.increasing else ''}numbers"
+
     def _repr_html_(self) -> str:
         names = dict(self.labels)
         body = [
-            [name, "interval", f"{ends[0]:g} to {ends[1]:g}"]
+            [name, self._kind(name), f"{ends[0]:g} to {ends[1]:g}"]
             if name in self.continuous
             else [name, "levels", ", ".join(names.get(name, tuple(f"{level:g}" for level in ends)))]
             for name, ends in self.bounds

@@ -5,7 +5,7 @@ from quincunx.plot.checks import checked_coverage, checked_ranks
 from quincunx.plot.confidence import confidence_curve, confidence_regions
 from quincunx.plot.corner import corner
 from quincunx.plot.coverage import coverage
-from quincunx.plot.design import design_curve, design_map, design_slices
+from quincunx.plot.design import design_curve, design_map, design_slices, designs_compared, setting_columns
 from quincunx.plot.failures import failures
 from quincunx.plot.information import information_ellipses
 from quincunx.plot.learning import learning_curves
@@ -29,6 +29,7 @@ __all__ = [
     "design_curve",
     "design_map",
     "design_slices",
+    "designs_compared",
     "failures",
     "information_ellipses",
     "inline_svg",
@@ -41,6 +42,7 @@ __all__ = [
     "sbc_ranks",
     "scan_curve",
     "scan_map",
+    "setting_columns",
     "svg_text",
     "compared_intervals",
     "widths",

@@ -1,6 +1,7 @@
 """What designs are expected to teach: a curve along one setting, or a map over two."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Real
@@ -179,3 +180,57 @@ def design_slices(
             axes.set_xlabel(text(name))
         figure.supylabel(text(what), fontsize="medium")
     return figure
+
+
+def setting_columns(designs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Every number of many designs by name, a column each: `times[0]` of a setting that is a vector.
+
+    >>> sorted(setting_columns({"dose": [1.0, 2.0], "times": [[0.0, 1.0], [0.5, 3.0]]}))
+    ['dose', 'times[0]', 'times[1]']
+    """
+    found: dict[str, np.ndarray] = {}
+    for name, values in designs.items():
+        array = np.atleast_1d(np.asarray(values, float))
+        found |= {name: array} if array.ndim == 1 else {f"{name}[{i}]": part for i, part in enumerate(array.T)}
+    return found
+
+
+def designs_compared(
+    designs: Mapping[str, Any],
+    value: Real[np.ndarray, " d"],
+    *,
+    lower: Real[np.ndarray, " d"] | None = None,
+    upper: Real[np.ndarray, " d"] | None = None,
+    se: Real[np.ndarray, " d"] | None = None,
+    chosen: Mapping[str, Any] | None = None,
+    past: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Figure:
+    """Expected information at designs, a dict of arrays: the curve along the one number that varies, a map of two, a panel for each of more.
+
+    `chosen` is one design, the best if None, `past` a dict of arrays of those run before, which panels leave out; `options` are those of the
+    picture that it becomes. Raises ShapeMismatch where lengths differ.
+
+    >>> figure = designs_compared({"d": np.arange(3.0), "held": np.ones(3)}, np.array([0.1, 0.3, 0.2]))
+    >>> figure.axes[0].get_xlabel()
+    'd'
+    """
+    columns, value = setting_columns(designs), np.asarray(value, float)
+    best = {name: values[int(np.argmax(value))] for name, values in columns.items()}
+    point = (
+        best
+        if chosen is None
+        else {name: one[0] for name, one in setting_columns({k: [v] for k, v in chosen.items()}).items()}
+    )
+    before = None if past is None else setting_columns(past)
+    varying = [name for name, values in columns.items() if np.ptp(values) > 0] or list(columns)[:1]
+    at, grid = [float(point[name]) for name in varying], np.stack([columns[name] for name in varying], axis=1)
+    if len(varying) > 2:
+        return design_slices(grid, value, varying, se=se, chosen=at, **options)
+    earlier = None if before is None else np.stack([before[name] for name in varying], axis=1)
+    if len(varying) == 2:
+        return design_map(grid, value, varying, chosen=at, past=earlier, **options)
+    past_at = None if earlier is None else earlier[:, 0]
+    return design_curve(
+        grid[:, 0], value, varying[0], lower=lower, upper=upper, se=se, chosen=at[0], past=past_at, **options
+    )

@@ -33,15 +33,6 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _STREAMS = 24
-_ANSWER_FILES = (
-    "report.html",
-    "draws.csv",
-    "posterior.qx",
-    "checks.qx",
-    "observation.json",
-    "reference.csv",
-    "simulations.qx",
-)
 
 
 def studio_app(
@@ -215,7 +206,7 @@ class _Studio:
         """A file of an answer, one of a few by name; never shown, always saved."""
         place, name = self.shelf.place(request.path_params["id"]), request.path_params["name"]
         path = Path(place.where) / name
-        if place.kind != "answer" or name not in _ANSWER_FILES or path.is_symlink() or not path.is_file():
+        if place.kind != "answer" or name not in facts.ANSWER_FILES or path.is_symlink() or not path.is_file():
             raise UnknownRun("there is no such file of an answer")
         return _download(path)
 

@@ -17,7 +17,27 @@ from quincunx.lab.book.standing import standing
 from quincunx.lab.loop.standing import loop_standing
 from quincunx.studio.shelf import Place, Shelf
 
-__all__ = ["answer_facts", "compared", "events_page", "failures_page", "line_of", "made_page", "run_facts"]
+__all__ = [
+    "ANSWER_FILES",
+    "answer_facts",
+    "compared",
+    "events_page",
+    "failures_page",
+    "line_of",
+    "made_page",
+    "run_facts",
+]
+
+ANSWER_FILES = (
+    "report.html",
+    "draws.csv",
+    "posterior.qx",
+    "checks.qx",
+    "observation.json",
+    "reference.csv",
+    "simulations.qx",
+)
+"""What of an answer may be saved from the page."""
 
 _MOST = 500
 
@@ -34,7 +54,6 @@ def line_of(shelf: Shelf, place: Place) -> dict[str, Any]:
 def _run_line(book: Reading) -> dict[str, Any]:
     now = progress_of(book.ledger)
     counts = book.state
-    last = _last_event(book)
     begun = book.events("loop begun")
     status, said = "idle", f"{now.done:,} of {now.planned:,} simulations" if now.planned else "nothing planned yet"
     about = str(book.config.get("source", ""))
@@ -53,7 +72,7 @@ def _run_line(book: Reading) -> dict[str, Any]:
         "status": status,
         "said": said,
         "about": about,
-        "changed": 0.0 if last is None else last.t,
+        "changed": _last_change(book),
         "done": now.done,
         "planned": now.planned,
         "failed": now.failed,
@@ -71,12 +90,11 @@ def _answer_line(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _last_event(book: Reading) -> Event | None:
+def _last_change(book: Reading) -> float:
+    """When something was noted last, in seconds since 1970."""
     table = schema.event
-    asked = select(table).where(table.c.run_id == book.ledger.run).order_by(table.c.id.desc()).limit(1)
     with book.ledger.database.read() as connection:
-        row = connection.execute(asked).mappings().first()
-    return None if row is None else Event(row["id"], row["t"], row["kind"], json.loads(row["facts"]))
+        return connection.execute(select(func.max(table.c.t)).where(table.c.run_id == book.ledger.run)).scalar() or 0.0
 
 
 def run_facts(book: Reading) -> dict[str, Any]:
@@ -174,15 +192,6 @@ def made_page(book: Reading) -> dict[str, Any]:
 def answer_facts(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """Everything of an answer: how it was made, its table, its checks, and which files there are."""
     checks = folder / "checks.json"
-    names = (
-        "report.html",
-        "draws.csv",
-        "posterior.qx",
-        "checks.qx",
-        "observation.json",
-        "reference.csv",
-        "simulations.qx",
-    )
     found = json.loads(checks.read_text()) if checks.is_file() else None
     return {
         "record": record,
@@ -191,7 +200,7 @@ def answer_facts(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         else {name: found.get(name) for name in ("status", "warnings", "tests", "simulated")},
         "files": [
             {"name": name, "size": (folder / name).stat().st_size}
-            for name in names
+            for name in ANSWER_FILES
             if (folder / name).is_file() and not (folder / name).is_symlink()
         ],
         "folder": str(folder),

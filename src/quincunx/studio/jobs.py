@@ -37,6 +37,7 @@ class Job:
     process: subprocess.Popen[str] | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LINES))
     unwanted: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
     ended: float | None = None
 
     def facts(self) -> dict[str, Any]:
@@ -99,6 +100,7 @@ class Jobs:
                 path.unlink(missing_ok=True)
             job.ended = time.time()
             self.changes += 1
+            job.over.set()
 
     def _begin(self, job: Job) -> subprocess.Popen[str] | None:
         """Its process, unless it was interrupted while it waited."""
@@ -138,9 +140,7 @@ class Jobs:
 
     def wait(self, job: Job, timeout: float = 60.0) -> dict[str, Any]:
         """Wait until a command has ended, at most `timeout` seconds; its facts."""
-        until = time.monotonic() + timeout
-        while job.ended is None and time.monotonic() < until:
-            time.sleep(0.02)
+        job.over.wait(timeout)
         return job.facts()
 
     def close(self, patience: float = 10.0) -> None:

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from quincunx import plot
 from quincunx._container import read_container
-from quincunx.lab.book.reading import Reading
-from quincunx.lab.loop.standing import loop_standing
+from quincunx.lab.book.reading import Reading, Remembered
+from quincunx.lab.loop.record import BELIEVED, Record
+from quincunx.lab.loop.standing import loop_standing, widths_spent
 from quincunx.run.archive import read_arrays
 from quincunx.studio.sheet import DRAWS, PARAMETERS, Sheet
 
@@ -50,7 +51,7 @@ def _of_loop(book: Reading, looped: Mapping[str, Any]) -> list[Sheet]:
     found = []
     known, proposal, rows = looped["known"], looped["proposal"], looped["timeline"]
     if known is not None:
-        first = next((e.facts["sha256"] for e in book.events("believed") if e.facts["told"] == 0), None)
+        first = next((e.facts["sha256"] for e in book.events(BELIEVED) if e.facts["told"] == 0), None)
         caption = "Shaded regions hold 68 and 95 % of the posterior; dotted: the prior."
         said = "; ".join(f"{name} {row['mean']:.4g} +- {row['sd']:.2g}" for name, row in known["summary"].items())
         found.append(
@@ -108,52 +109,19 @@ def _design(book: Reading, proposal: Mapping[str, Any], rows: list[dict[str, Any
     arrays = read_container(book.artefact_file(proposal["sha256"]))[2]
     start = "curve/designs/"
     designs = {name[len(start) :]: a for name, a in arrays.items() if name.startswith(start)}
-    value, se = arrays["curve/eigs/value"], arrays["curve/eigs/se"]
-    columns, at = _columns(designs), _columns({name: np.asarray([one]) for name, one in proposal["design"].items()})
-    varying = [name for name, column in columns.items() if len(set(column.tolist())) > 1] or list(columns)[:1]
-    past = [_columns({name: np.asarray([one]) for name, one in row["design"].items()}) for row in rows]
-    before = np.asarray([[float(one[name][0]) for name in varying] for one in past]).reshape(-1, len(varying))
-    chosen = [float(at[name][0]) for name in varying]
-    if len(varying) > 2:
-        shown = varying[:9]
-        where = np.stack([columns[name] for name in shown], axis=1)
-        return plot.design_slices(where, value, shown, se=se, chosen=chosen[:9])
-    if len(varying) == 2:
-        where = np.stack([columns[name] for name in varying], axis=1)
-        return plot.design_map(where, value, varying, chosen=chosen, past=before)
-    lower, upper = arrays["curve/eigs/lower"], arrays["curve/eigs/upper"]
-    return plot.design_curve(
-        columns[varying[0]], value, varying[0], lower=lower, upper=upper, se=se, chosen=chosen[0], past=before[:, 0]
-    )
-
-
-def _columns(designs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """One column a number of every setting, as the settings' own names say it."""
-    found: dict[str, np.ndarray] = {}
-    for name, values in designs.items():
-        flat = values.reshape(len(values), -1)
-        found |= {name if values.ndim == 1 else f"{name}[{i}]": flat[:, i] for i in range(flat.shape[1])}
-    return found
+    told = {name: arrays[f"curve/eigs/{name}"] for name in ("lower", "upper", "se")}
+    before = {name: [row["design"][name] for row in rows] for name in designs} if rows else None
+    chosen = proposal["design"] if set(proposal["design"]) == set(designs) else None
+    return plot.designs_compared(designs, arrays["curve/eigs/value"], **told, chosen=chosen, past=before)
 
 
 def _widths(book: Reading, looped: Mapping[str, Any]) -> Figure:
-    rows = [row for row in looped["timeline"] if row["sd"] is not None]
-    first = [event.facts["summary"] for event in book.events("believed") if event.facts["told"] == 0]
-    names = list(looped["known"]["summary"])[:PARAMETERS]
-    sd = [[one[name]["sd"] for name in names] for one in first[:1]] + [
-        [row["sd"][name] for name in names] for row in rows
-    ]
-    spent = np.cumsum([row["cost"] for row in looped["timeline"]])
-    at = [0.0] * len(first[:1]) + [float(spent[row["experiment"] - 1]) for row in rows]
-    told = looped["rehearsal"]
-    expected = None
+    names, cost, sd = widths_spent(Record(Remembered.of(book)))
+    shown, told, expected = names[:PARAMETERS], looped["rehearsal"], None
     if told is not None:
-        expected = (
-            np.asarray(told["cost"]),
-            np.asarray(told["sd"])[:, : len(names)],
-            np.asarray(told["sd_se"])[:, : len(names)],
-        )
-    return plot.widths(np.asarray(at), np.asarray(sd), names, expected=expected)
+        mean, error = (np.asarray(told[name])[:, : len(shown)] for name in ("sd", "sd_se"))
+        expected = (np.asarray(told["cost"]), mean, error)
+    return plot.widths(np.asarray(cost), np.asarray(sd)[:, : len(shown)], shown, expected=expected)
 
 
 def _failures(book: Reading) -> Figure | None:

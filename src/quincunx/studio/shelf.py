@@ -64,22 +64,26 @@ class Shelf:
             )
         self.roots = tuple(root if "://" in root else str(Path(root).resolve()) for root in roots)
         self._books: OrderedDict[str, Reading] = OrderedDict()
+        self._seen: dict[str, Place] = {}
+        self._names: dict[tuple[str, int], list[str]] = {}
         self._lock = threading.Lock()
 
     def places(self) -> list[Place]:
         """All there is at this moment, runs first, each in the order of names."""
-        found = {place.id: place for root in self.roots for place in _in(root)}
+        found = {place.id: place for root in self.roots for place in _in(root, self._names)}
+        self._seen = found
         return sorted(found.values(), key=lambda place: (place.kind != "run", place.name, place.where))
 
     def place(self, id: str) -> Place:
-        """The one with this id.
+        """The one with this id; looked for on the disk where it was not seen before.
 
         Raises:
             UnknownRun: if there is none.
         """
-        for place in self.places():
-            if place.id == id:
-                return place
+        if id not in self._seen:
+            self.places()
+        if id in self._seen:
+            return self._seen[id]
         raise UnknownRun(
             "there is no such run or answer here (any more); look at the list, or start the studio on another folder"
         )
@@ -123,7 +127,8 @@ class Shelf:
                 self._books.popitem()[1].close()
 
 
-def _in(root: str) -> Iterator[Place]:
+def _in(root: str, names: dict[tuple[str, int], list[str]]) -> Iterator[Place]:
+    """The places below a root; `names` keeps what the books that were seen before are called."""
     if "://" in root:
         database = database_at(root, read_only=True)
         try:
@@ -138,7 +143,7 @@ def _in(root: str) -> Iterator[Place]:
     while stack and count < _MOST_FOLDERS:
         folder, depth = stack.pop()
         count += 1
-        yield from _at(folder)
+        yield from _at(folder, names)
         if depth == _DEPTH:
             continue
         inside = _INSIDE_A_RUN if (folder / LEDGER).is_file() else set()
@@ -150,18 +155,23 @@ def _in(root: str) -> Iterator[Place]:
         stack += [(Path(path), depth + 1) for path in sorted(below, reverse=True) if Path(path).name not in inside]
 
 
-def _at(folder: Path) -> Iterator[Place]:
+def _at(folder: Path, known: dict[tuple[str, int], list[str]]) -> Iterator[Place]:
     if (folder / LEDGER).is_file():
-        try:
-            database = database_at(folder, read_only=True)
+        # The same file holds the same run for good, so that it need not be opened at every look.
+        same = (str(folder), (folder / LEDGER).stat().st_ino)
+        names = known.get(same, [])
+        if not names:
             try:
-                with database.read() as connection:
-                    names = connection.execute(select(schema.run.c.name).order_by(schema.run.c.name)).scalars().all()
-            finally:
-                database.close()
-        except QuincunxError:
-            # A damaged book is shown, so that opening it says what is wrong.
-            names = [folder.name]
+                database = database_at(folder, read_only=True)
+                try:
+                    with database.read() as connection:
+                        found = connection.execute(select(schema.run.c.name).order_by(schema.run.c.name)).scalars()
+                        names = known[same] = list(found)
+                finally:
+                    database.close()
+            except QuincunxError:
+                # A damaged book is shown, so that opening it says what is wrong.
+                names = [folder.name]
         yield from (Place.of("run", str(folder), name) for name in names)
     if (folder / "run.json").is_file():
         yield Place.of("answer", str(folder), folder.name)

@@ -1,6 +1,5 @@
 """Policies side by side, on the same parameters and the same noise: what adaptivity is worth."""
 
-import html
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from quincunx.design.policy.rollout import PolicyLike
 from quincunx.design.policy.total import campaign_of, judged
 from quincunx.errors import UsageError
 from quincunx.model import Simulator
+from quincunx.notebook import from_repr
 from quincunx.values import as_key, register, save
 
 __all__ = ["PolicyComparison", "compare_policies"]
@@ -86,8 +86,7 @@ class PolicyComparison:
             lines.append(f"  {name:<{wide}}  at least {low}, at most {high}{more}")
         return "\n".join(lines)
 
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+    _repr_html_ = from_repr
 
 
 def compare_policies(

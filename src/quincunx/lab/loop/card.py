@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from quincunx.design.space import brief
 from quincunx.notebook import card
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def loop_card(loop: "Loop") -> str:
 
 
 def _row(row: dict[str, Any]) -> list[str]:
-    said = ", ".join(f"{name} = {value:.4g}" for name, value in row["design"].items())
+    said = ", ".join(f"{name} = {brief(value)}" for name, value in row["design"].items())
     sd = ", ".join(f"{name} {value:.3g}" for name, value in (row["sd"] or {}).items())
     p_value = "" if row["p_value"] is None else f"{row['p_value']:.2g}"
     step = f"{row['experiment']}" if row["counts"] else f"{row['experiment']} (set aside)"

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from quincunx.design.space import Design, plain_design
+from quincunx.design.space import Design, brief, plain_design
 from quincunx.errors import DataFileError
 from quincunx.model import Simulator
 from quincunx.notebook import card, fields_text, from_fields, short
@@ -133,7 +133,7 @@ class History:
     def _repr_html_(self) -> str:
         names = list(self.experiments[0].design) if self.experiments else []
         body = [
-            [str(i), *(f"{one.design[name]:.4g}" for name in names), str(one.n)]
+            [str(i), *(brief(one.design[name]) for name in names), str(one.n)]
             for i, one in enumerate(self.experiments, start=1)
         ]
         return card(f"History of {len(self)} experiments", head=["experiment", *names, "events"], body=body)

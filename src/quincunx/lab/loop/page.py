@@ -9,8 +9,9 @@ import numpy as np
 from quincunx import values
 from quincunx.errors import UnexplainedData
 from quincunx.lab.loop.loop import Loop
-from quincunx.lab.loop.record import BELIEVED, PROPOSED
+from quincunx.lab.loop.record import PROPOSED
 from quincunx.lab.loop.rehearsal import Rehearsal
+from quincunx.lab.loop.standing import widths_spent
 from quincunx.lab.report.pictures import embed
 from quincunx.lab.report.stylesheet import stylesheet
 from quincunx.plot import widths
@@ -106,16 +107,10 @@ def _next(loop: Loop) -> str:
 
 def _widths(loop: Loop) -> str:
     """What was learned for what was spent, where there is no curve of designs to be drawn."""
-    first, rows = loop.record.at(BELIEVED, 0), [row for row in loop.timeline() if row["sd"] is not None]
-    if first is None or not rows:
+    names, cost, sd = widths_spent(loop.record)
+    if len(cost) < 2:
         return ""
-    columns = loop.study.simulator.prior.columns
-    sd = [
-        [row["sd"] for row in first.facts["summary"].values()],
-        *([row["sd"][name] for name in columns] for row in rows),
-    ]
-    cost = np.concatenate([[0.0], np.cumsum([row["cost"] for row in rows])])
-    picture = embed(widths(cost, np.asarray(sd, float), list(columns)), alt="Width by cost.", prefix="widths")
+    picture = embed(widths(np.asarray(cost), np.asarray(sd), names), alt="Width by cost.", prefix="widths")
     return (
         f"<figure>{picture}<figcaption>What was learned for what was spent: the standard deviations after every experiment; its settings are "
         "in the timeline.</figcaption></figure>"

@@ -16,6 +16,7 @@ __all__ = [
     "ASIDE",
     "BEGUN",
     "BELIEVED",
+    "CHANGED",
     "CHECKED",
     "FAILED",
     "OVERRULED",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 BEGUN, PROPOSED, APPROVED, TOLD = "loop begun", "proposed", "approved", "told"
+CHANGED = "designer changed"
 BELIEVED, CHECKED, OVERRULED, ASIDE = "believed", "checked", "overruled", "set aside"
 FAILED, STOPPED, REHEARSED = "experiment failed", "loop stopped", "rehearsed"
 State = Literal["propose", "approve", "measure", "update", "needs attention", "stopped"]

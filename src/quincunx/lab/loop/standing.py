@@ -4,9 +4,9 @@ import datetime
 from typing import Any
 
 from quincunx.lab.book.reading import Reading, Remembered
-from quincunx.lab.loop.record import APPROVED, BEGUN, BELIEVED, CHECKED, PROPOSED, REHEARSED, Record
+from quincunx.lab.loop.record import APPROVED, BEGUN, BELIEVED, CHANGED, CHECKED, PROPOSED, REHEARSED, Record
 
-__all__ = ["loop_standing", "timeline"]
+__all__ = ["loop_standing", "timeline", "widths_spent"]
 
 
 def timeline(record: Record) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def loop_standing(book: Reading) -> dict[str, Any] | None:
     if not begun:
         return None
     designer = begun[0].facts["designer"]
-    changed = record.of("designer changed")
+    changed = record.of(CHANGED)
     proposed, believed, rehearsed = (record.of(kind) for kind in (PROPOSED, BELIEVED, REHEARSED))
     awaited, doubt = record.awaited, record.in_doubt
     return {
@@ -72,3 +72,18 @@ def loop_standing(book: Reading) -> dict[str, Any] | None:
         "rehearsal": None if not rehearsed else dict(rehearsed[-1].facts),
         "timeline": timeline(record),
     }
+
+
+def widths_spent(record: Record) -> tuple[list[str], list[float], list[list[float]]]:
+    """The parameters, what was spent, and their standard deviations then: before the first experiment, and after each that was learned from."""
+    rows, before = timeline(record), record.at(BELIEVED, 0)
+    names = [] if before is None else list(before.facts["summary"])
+    cost, sd, spent = [], [], 0.0
+    if before is not None:
+        cost, sd = [0.0], [[before.facts["summary"][name]["sd"] for name in names]]
+    for row in rows:
+        spent += row["cost"]
+        if row["sd"] is not None and names:
+            cost.append(spent)
+            sd.append([row["sd"][name] for name in names])
+    return names, cost, sd

@@ -81,7 +81,20 @@ class HistoryPolicy(PolicyNetwork):
         return jax.nn.sigmoid(self.emitter(jnp.sum(jax.vmap(self.encoder)(events), axis=0)))
 
 
-class FixedDesigns(PolicyNetwork):
+class Oblivious(PolicyNetwork):
+    """A policy to which what was measured is nothing."""
+
+    @property
+    def state_size(self) -> int:
+        """Nothing is remembered."""
+        return 0
+
+    def encode(self, event: Float[Array, " d"]) -> Float[Array, " e"]:
+        """Nothing."""
+        return jnp.zeros(0)
+
+
+class FixedDesigns(Oblivious):
     """u = sigmoid(table[t]): designs that are decided before anything is measured, one for each of `rounds` experiments.
 
     >>> import jax, jax.numpy as jnp
@@ -94,15 +107,6 @@ class FixedDesigns(PolicyNetwork):
     def __init__(self, *, design_size: int, rounds: int, key: PRNGKeyArray):
         self.table = standard_normal(key, (rounds, design_size))
 
-    @property
-    def state_size(self) -> int:
-        """Nothing is remembered."""
-        return 0
-
-    def encode(self, event: Float[Array, " d"]) -> Float[Array, " e"]:
-        """Nothing."""
-        return jnp.zeros(0)
-
     def emit(self, state: Float[Array, " e"], number: Int[Array, ""], key: PRNGKeyArray) -> Float[Array, " k"]:
         """The design of that number."""
         return jax.nn.sigmoid(self.table[number])
@@ -112,7 +116,7 @@ class FixedDesigns(PolicyNetwork):
         return jax.nn.sigmoid(self.table[len(events)])
 
 
-class UniformDesigns(PolicyNetwork):
+class UniformDesigns(Oblivious):
     """u uniform in the unit cube, drawn anew each time: no numbers to learn.
 
     >>> import jax, jax.numpy as jnp
@@ -124,15 +128,6 @@ class UniformDesigns(PolicyNetwork):
 
     def __init__(self, *, design_size: int, key: PRNGKeyArray):
         self.design_size = design_size
-
-    @property
-    def state_size(self) -> int:
-        """Nothing is remembered."""
-        return 0
-
-    def encode(self, event: Float[Array, " d"]) -> Float[Array, " e"]:
-        """Nothing."""
-        return jnp.zeros(0)
 
     def emit(self, state: Float[Array, " e"], number: Int[Array, ""], key: PRNGKeyArray) -> Float[Array, " k"]:
         """A draw."""
