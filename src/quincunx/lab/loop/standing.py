@@ -77,7 +77,7 @@ def loop_standing(book: Reading) -> dict[str, Any] | None:
 def widths_spent(record: Record) -> tuple[list[str], list[float], list[list[float]]]:
     """The parameters, what was spent, and their standard deviations then: before the first experiment, and after each that was learned from."""
     rows, before = timeline(record), record.at(BELIEVED, 0)
-    names = [] if before is None else list(before.facts["summary"])
+    names = [] if before is None else list(before.facts.get("columns", before.facts["summary"]))
     cost, sd, spent = [], [], 0.0
     if before is not None:
         cost, sd = [0.0], [[before.facts["summary"][name]["sd"] for name in names]]

@@ -1,7 +1,7 @@
 // What a person may do with a loop: approve or override, tell data, go on, overrule, set aside, stop.
 
 import { post } from "./api.js";
-import { design, h } from "./dom.js";
+import { design, h, number } from "./dom.js";
 
 export function actions(studio, place, loop) {
   const said = h("p", { class: "said", role: "status" });
@@ -37,7 +37,7 @@ export function actions(studio, place, loop) {
   };
 
   if (loop.state === "approve" && loop.proposal) {
-    const [other, field] = line("override", "or another design", { placeholder: Object.entries(loop.proposal.design).map(([name, value]) => `${name}=${[value].flat().join(",")}`).join(",") });
+    const [other, field] = line("override", "or another design", { placeholder: example(loop.proposal.design) });
     form("approve", "The proposal", field, `Approve ${design(loop.proposal.design)}`, () => act("approve", { design: other.value.trim() }));
     const button = parts[parts.length - 1].querySelector("button");
     other.addEventListener("input", () => {
@@ -51,7 +51,7 @@ export function actions(studio, place, loop) {
   if (loop.state !== "stopped") {
     const file = h("input", { id: "file", type: "file", accept: ".csv,.json" });
     const pasted = h("textarea", { id: "pasted", rows: 4, spellcheck: "false", placeholder: "0.41\n-0.27" });
-    const [at, where] = line("at", "measured at other settings than approved", { placeholder: "energy=43" });
+    const [at, where] = line("at", "measured at other settings than approved", { placeholder: loop.proposal ? example(loop.proposal.design) : "" });
     const again = h("input", { id: "again", type: "checkbox" });
     form(
       "tell",
@@ -83,4 +83,11 @@ export function actions(studio, place, loop) {
   }
   if (!parts.length) return null;
   return h("div", { class: "actions" }, h("p", {}, h("label", { for: "by" }, "decided and measured by"), by), h("div", { class: "forms" }, parts), said);
+}
+
+// A design as it is typed.
+function example(settings) {
+  return Object.entries(settings)
+    .map(([name, value]) => `${name}=${[value].flat().map((one) => number(one)).join(",")}`)
+    .join(",");
 }

@@ -57,13 +57,18 @@ function loopState(studio, place, loop) {
   );
 }
 
+// Parameters in the order of the prior: a book keeps mappings in that of the alphabet.
+function columnsOf(loop) {
+  return loop.known ? loop.known.columns || Object.keys(loop.known.summary) : [];
+}
+
 function knowledge(loop) {
-  const rows = Object.entries(loop.known.summary).map(([name, row]) => [name, row.mean, row.sd, `${number(row["68% low"])} to ${number(row["68% high"])}`, `${number(row["95% low"])} to ${number(row["95% high"])}`]);
+  const rows = columnsOf(loop).map((name) => [name, loop.known.summary[name]]).map(([name, row]) => [name, row.mean, row.sd, `${number(row["68% low"])} to ${number(row["68% high"])}`, `${number(row["95% low"])} to ${number(row["95% high"])}`]);
   return h("section", {}, h("h2", {}, "What is known"), table(["parameter", "mean", "sd", "68 %", "95 %"], rows));
 }
 
 function timeline(loop) {
-  const names = Object.keys(loop.known ? loop.known.summary : {});
+  const names = columnsOf(loop);
   const rows = loop.timeline.map((row) => [
     String(row.experiment),
     design(row.design) + (row.counts ? "" : " (set aside)"),
