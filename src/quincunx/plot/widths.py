@@ -51,7 +51,8 @@ def widths(
             if column >= len(grid) - columns_for(len(grid)):
                 axes.set_xlabel("spent")
         if expected is not None:
-            grid[0][0].legend(loc="upper right")
+            handles, said = grid[0][0].get_legend_handles_labels()
+            figure.legend(handles, said, loc="upper left", ncols=2, borderaxespad=0.4, columnspacing=1.2)
     return figure
 
 

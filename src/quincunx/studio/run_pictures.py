@@ -78,7 +78,7 @@ def _of_loop(book: Reading, looped: Mapping[str, Any]) -> list[Sheet]:
             Sheet(
                 "design",
                 "What the next experiment is expected to teach",
-                f"Proposed: {where}, {one['value']:.3g} +- {one['se']:.1g} nats{bracket}. {proposal['reason']} Marks below: designs run before.",
+                f"Proposed: {where}, {one['value']:.3g} +- {one['se']:.1g} nats{bracket}. {proposal['reason']} Marks: designs run before.",
                 f"Expected information by design; the proposal is {where}.",
                 f"{proposal['sha256'][:16]}-{len(rows)}",
                 lambda: _design(book, proposal, rows),
