@@ -1,10 +1,12 @@
 """Answers from a ratio learned with gold: do posteriors and confidence sets hold what they say? 300 simulated experiments each.
 
-    python benchmarks/gold_coverage.py
+    python benchmarks/gold_coverage.py [PROBLEM ...]
 
 ALICES learns from 50,000 simulations. "rank" is the p-value of uniform ranks (simulation-based calibration) of posteriors of single
 experiments of EVENTS events; the others are shares of confidence sets that hold the truth, with the standard error of 300 toys.
 """
+
+import sys
 
 import numpy as np
 from scipy.stats import kstest
@@ -43,15 +45,16 @@ def tell(problem, what, found, level):
 
 
 def main() -> None:
-    print(f"{'problem':<22}{'what':<28}{'found':>8}{'stated':>8}{'error':>8}")
-    for problem, (name, at, grid, reference) in PROBLEMS.items():
+    print(f"{'problem':<22}{'what':<28}{'found':>8}{'stated':>8}{'error':>8}", flush=True)
+    for problem in sys.argv[1:] or PROBLEMS:
+        name, at, grid, reference = PROBLEMS[problem]
         worked = qx.gallery.load(problem)
         method = method_named("alices", reference=reference)
         sims = qx.simulate(worked.simulator, 50_000, gold=method.mines(worked.prior), key=0)
         estimator = method.fit(sims, worked.prior, key=1)
         one = qx.simulate(worked.simulator, theta={name: np.array([at], np.float32)}, events=EVENTS, key=2).x[0]
         found = ranks(estimator.posterior(one), worked.simulator, name)
-        print(f"{problem:<22}{'posterior: rank p-value':<28}{kstest(found, 'uniform').pvalue:>8.3f}")
+        print(f"{problem:<22}{'posterior: rank p-value':<28}{kstest(found, 'uniform').pvalue:>8.3f}", flush=True)
         for level in LEVELS:
             held = np.mean(np.abs(found - 0.5) < level / 2)
             tell(problem, "posterior intervals", held, level)
