@@ -56,7 +56,9 @@ class Vein(eqx.Module):
             # One word decides both: its lowest bit the label, the others the point.
             word = jax.random.bits(jax.random.fold_in(key, _LABEL))
             label = (word & 1).astype(own.dtype)
-            at = jnp.where(label == 1, own, others[(word >> 1) % len(others)])
+            # A look-up for every row would cost as much as a few nails of the board; a single point needs none.
+            other = others[0] if len(others) == 1 else others[(word >> 1) % len(others)]
+            at = jnp.where(label == 1, own, other)
             points, theta = jnp.concatenate([points, others]), self.prior.unflatten(at)
         raw, z = self.gold.run(theta, key, design)
         found = self._mined(points, raw, z, design, label) if self.mined else {}
@@ -73,7 +75,8 @@ class Vein(eqx.Module):
         found = {"joint_score": score[0]}
         if len(points) == 1:
             return found
-        reference = jax.nn.logsumexp(log_probs[1:]) - jnp.log(len(points) - 1.0)
+        others = log_probs[1:]
+        reference = others[0] if len(others) == 1 else jax.nn.logsumexp(others) - jnp.log(1.0 * len(others))
         found |= {"joint_log_ratio": log_probs[0] - reference, "label": label}
         return found | ({"reference": points[1], "reference_joint_score": score[1]} if self.drawn else {})
 
