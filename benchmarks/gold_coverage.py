@@ -4,6 +4,13 @@
 
 ALICES learns from 50,000 simulations. "rank" is the p-value of uniform ranks (simulation-based calibration) of posteriors of single
 experiments of EVENTS events; the others are shares of confidence sets that hold the truth, with the standard error of 300 toys.
+
+    what, at 68.27 and 95 % (+- .027, .013)   galton_generalised   gaussian_in_gaussian
+    posterior intervals, 20 events            .743  .960 (p .31)   .687  .963 (p .05)
+    asymptotic sets, 200 events               .657  .933           .703  .963
+    Neyman sets, 5 events                     .693  .940           .693  .957
+
+The second column takes 21 minutes of one core.
 """
 
 import sys

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from quincunx.cli.console import say
-from quincunx.errors import MissingExtra
 
 
 def studio(
@@ -35,12 +34,7 @@ def studio(
     Lists runs and answers; shows timelines, posteriors, calibration, losses, failures, proposals and provenance; compares. Nothing leaves
     this machine. Ctrl-C ends it, and loses nothing.
     """
-    try:
-        from quincunx.studio.serving import serve
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
-            raise
-        raise MissingExtra("studio", "the studio") from error
+    from quincunx.studio import serve
 
     def ready(address: str) -> None:
         if host not in ("127.0.0.1", "localhost", "::1"):
