@@ -94,7 +94,10 @@ def _contents() -> str:
 
 
 if __name__ == "__main__":
-    found = build(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "site").resolve())
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "site").resolve()
+    found = build(target)
     for line in found:
         sys.stderr.write(line + "\n")
+    if not found:
+        sys.stdout.write(f"{target / 'index.html'}\n")
     raise SystemExit(bool(found))

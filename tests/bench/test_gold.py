@@ -7,7 +7,7 @@ from quincunx import gallery
 from quincunx.bench.floor import score_floor
 from quincunx.bench.gold import METHODS, PROBLEMS, GoldMeasurement, budgets_of, measure_gold, ordering, truth_of
 from quincunx.bench.gold_page import write_gold_page
-from quincunx.errors import UnknownProblem, UsageError
+from quincunx.errors import Interrupted, UnknownProblem, UsageError
 from quincunx.infer import method_named
 from quincunx.learn import FitSettings
 
@@ -68,3 +68,11 @@ def test_the_floor_of_a_score_is_nothing_where_it_is_sufficient_and_does_not_dep
     assert other > 0.005 and abs(one / other - 1) < 0.05
     with pytest.raises(UsageError, match="one"):
         score_floor("interference")
+
+
+def test_a_training_cut_short_is_no_measurement():
+    def interrupt(report):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="stopped before it was done"):
+        measure_gold("gaussian", "alice", 400, progress=interrupt)

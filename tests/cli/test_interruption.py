@@ -13,6 +13,8 @@ import pytest
 
 import quincunx as qx
 
+from .conftest import quincunx
+
 SLOW = """
 import time
 import numpy as np, numpyro.distributions as dist
@@ -99,3 +101,21 @@ def test_interrupted_while_training(folder):
     assert status(folder)["status"] == "interrupted"
     posterior = qx.load(folder / "out" / "posterior.qx")
     assert np.isfinite(posterior.sample(10, key=0)["level"]).all()
+
+
+def test_a_file_with_a_part_of_the_simulations_is_kept_and_said_to_be_one(tmp_path):
+    (tmp_path / "cut.py").write_text(
+        "import numpyro.distributions as dist\n"
+        "import quincunx as qx\n"
+        "calls = []\n"
+        "@qx.simulator(qx.Prior(a=dist.Normal(0.0, 1.0)))\n"
+        "def cut(theta, *, rng):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 60:\n"
+        "        raise KeyboardInterrupt\n"
+        "    return rng.normal(theta['a'], 1.0, 2)\n"
+    )
+    out = tmp_path / "part.qx"
+    done = quincunx("simulate", tmp_path / "cut.py", "-n", 100, "--out", out, "--workers", 0)
+    assert done.exit_code == 1 and "Interrupted: interrupted after" in done.err and "of 100 simulations" in done.err
+    assert 3 <= len(qx.load(out)) < 60

@@ -13,6 +13,7 @@ import numpy as np
 from quincunx import gallery
 from quincunx.errors import UnknownProblem, UsageError
 from quincunx.infer import Method, method_named
+from quincunx.infer.learning import no_part_training
 from quincunx.model import Reference
 from quincunx.notebook import from_fields
 from quincunx.run import simulate
@@ -70,6 +71,7 @@ def measure_gold(
     Raises:
         UnknownProblem: for a problem that is none of these.
         UsageError: for a method that is none of these.
+        Interrupted: if Ctrl-C ended the training.
 
     >>> PROBLEMS["galton"][0]
     'galton_generalised'
@@ -82,7 +84,8 @@ def measure_gold(
     name, choices, at = PROBLEMS[problem]
     worked = gallery.load(name, **choices)
     started = time.process_time()
-    estimator = _fitted(worked, method, at, budget, seed, progress)
+    with no_part_training():
+        estimator = _fitted(worked, method, at, budget, seed, progress)
     spent = time.process_time() - started
 
     x, points, exact = truth_of(worked, at)

@@ -12,6 +12,7 @@ from quincunx.bench.measurement import Measurement
 from quincunx.check import c2st
 from quincunx.errors import UnknownProblem, UsageError
 from quincunx.infer import infer
+from quincunx.infer.learning import no_part_training
 from quincunx.run import simulate
 
 TASKS = (
@@ -48,6 +49,7 @@ def measure(
     Raises:
         UnknownProblem: not a task of the benchmark.
         UsageError: an observation outside 1 to 10.
+        Interrupted: if Ctrl-C ended the training.
     """
     if task not in TASKS:
         raise UnknownProblem(f"got the task {task!r}; expected one of {', '.join(TASKS)}")
@@ -60,14 +62,15 @@ def measure(
     simulating = time.process_time() - started
 
     started = time.process_time()
-    posterior = infer(
-        problem.simulator,
-        problem.observation(observations[0]),
-        method=method,
-        sims=sims,
-        key=seed + 1,
-        progress=progress,
-    )
+    with no_part_training():
+        posterior = infer(
+            problem.simulator,
+            problem.observation(observations[0]),
+            method=method,
+            sims=sims,
+            key=seed + 1,
+            progress=progress,
+        )
     training = time.process_time() - started
 
     accuracies, sampling = [], []

@@ -1,16 +1,18 @@
 """``quincunx bench``: how good and how dear is a method on problems whose answers are known?"""
 
+import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from quincunx.cli.console import emit, say, tabulate
-from quincunx.cli.exits import guarded
+from quincunx.cli.exits import FAILED, guarded
 from quincunx.cli.options import Budget, Json, Method, Seed, Settings
-from quincunx.errors import UsageError
+from quincunx.errors import Interrupted, UsageError
 
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads for computing; set before JAX starts.")]
 
@@ -48,13 +50,15 @@ def sbibm(
     chosen = configured(method, parse_settings(set or []))
 
     names = TASKS if task == "all" else task.split(",")
-    found = []
-    for name in names:
-        with progress(f"{name}: training") as tell:
-            found.append(measure(name, chosen, budget, observations=numbers, seed=seed, draws=draws, progress=tell))
+    found: list[Any] = []
+    with _as_far_as_it_goes(found) as ended:
+        for name in names:
+            with progress(f"{name}: training") as tell:
+                found.append(measure(name, chosen, budget, observations=numbers, seed=seed, draws=draws, progress=tell))
     if json:
         documents = [measurement.as_dict() for measurement in found]
         emit(documents[0] if len(documents) == 1 else {"measurements": documents})
+        ended()
         return
     tabulate(
         ["task", "method", "budget", "C2ST", "standard error", "epochs", "train CPU s", "sample CPU s"],
@@ -72,6 +76,7 @@ def sbibm(
             for one in found
         ],
     )
+    ended()
 
 
 @bench.command("gold")
@@ -100,14 +105,15 @@ def gold(
     from quincunx.cli.settings import configured, parse_settings
 
     options = parse_settings(set or [])
-    found = []
-    for budget in budgets_of(budgets):
-        for method in methods_of(methods):
-            chosen = configured(method, options)
-            for i in range(seeds):
-                with progress(f"{method}, {budget:,}: training") as tell:
-                    one = measure_gold(problem, chosen, budget, seed=seed + 100 * i, progress=tell)
-                found.append(one)
+    found: list[Any] = []
+    with _as_far_as_it_goes(found) as ended:
+        for budget in budgets_of(budgets):
+            for method in methods_of(methods):
+                chosen = configured(method, options)
+                for i in range(seeds):
+                    with progress(f"{method}, {budget:,}: training") as tell:
+                        one = measure_gold(problem, chosen, budget, seed=seed + 100 * i, progress=tell)
+                    found.append(one)
     if report is not None:
         local = any(one.method in ("sally", "sallino") for one in found)
         floor = score_floor(problem) if local and len(PROBLEMS[problem][2]) == 1 else None
@@ -115,6 +121,7 @@ def gold(
         say(f"{report} shows the learning curves")
     if json:
         emit({"measurements": [one.as_dict() for one in found]})
+        ended()
         return
     tabulate(
         ["problem", "method", "budget", "seed", "error", "trimmed", "CPU s"],
@@ -123,6 +130,25 @@ def gold(
             for o in found
         ],
     )
+    ended()
+
+
+@contextlib.contextmanager
+def _as_far_as_it_goes(found: Sequence[Any]) -> Iterator[Callable[[], None]]:
+    """After Ctrl-C, what was measured before it is shown all the same; the function given then ends the command as failed."""
+    cut: list[Interrupted] = []
+
+    def ended() -> None:
+        if cut:
+            say(f"Interrupted: {cut[0]}; what was measured before it is above")
+            raise typer.Exit(FAILED)
+
+    try:
+        yield ended
+    except Interrupted as error:
+        if not found:
+            raise
+        cut.append(error)
 
 
 def parse_observations(text: str) -> tuple[int, ...]:

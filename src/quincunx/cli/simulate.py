@@ -9,7 +9,7 @@ from quincunx.cli.console import emit, say
 from quincunx.cli.gold import HELP_GOLD, HELP_REFERENCE, gold_asked
 from quincunx.cli.handle import is_run
 from quincunx.cli.options import Batch, Dask, FailureBudget, Json, RunName, Source, Workers
-from quincunx.errors import OutputNotEmpty, UsageError
+from quincunx.errors import Interrupted, OutputNotEmpty, UsageError
 
 _FILES = (".qx", ".npz", ".csv")
 
@@ -93,6 +93,11 @@ def _into_file(found: Any, out: Path, n: int, key: int, start: int, workers: int
         write_table(sims, out)
     else:
         sims.save(out)
+    if sims.stopped:
+        # Part of what was asked for must not look to a script like all of it.
+        raise Interrupted(
+            f"{sims.stopped} after {len(sims):,} of {n:,} simulations, which are in {out}; for runs that can be gone on with, give a folder: --out DIR"
+        )
     failed = int((sims.status != 0).sum())
     if json:
         emit({"file": str(out), "simulations": len(sims), "failed": failed, "parameters": list(sims.names)})

@@ -1,18 +1,41 @@
 """From rows to a surrogate: one call of the training loop, with what small data need."""
 
+import contextlib
 import dataclasses
 import warnings
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray, PyTree
 
-from quincunx.errors import QuincunxWarning
+from quincunx.errors import Interrupted, QuincunxWarning
 from quincunx.learn import FitSettings, Scale, Surrogate, build, fit
 from quincunx.learn.build import Spec
 from quincunx.learn.fit import Progress
 
 _HELD_OUT = 20
+_CUT_SHORT = "training was interrupted"
+
+
+@contextlib.contextmanager
+def no_part_training() -> Iterator[None]:
+    """In here a training that Ctrl-C ends is an error: where its networks would be taken for what a whole training gives.
+
+    Raises:
+        Interrupted: as soon as such a training has ended.
+
+    >>> with no_part_training():
+    ...     warnings.warn("a warning of another kind", QuincunxWarning)
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", _CUT_SHORT, QuincunxWarning)
+        try:
+            yield
+        except QuincunxWarning as warning:
+            if not str(warning).startswith(_CUT_SHORT):
+                raise
+            raise Interrupted("training was stopped before it was done; nothing is kept of it") from None
 
 
 def learn(
@@ -42,7 +65,7 @@ def learn(
     )
     if result.stopped == "interrupted":
         warnings.warn(
-            f"training was interrupted after {result.epochs} epochs; the best parameters so far are used; fit again for longer",
+            f"{_CUT_SHORT} after {result.epochs} epochs; the best parameters so far are used; fit again for longer",
             QuincunxWarning,
             stacklevel=3,
         )

@@ -9,8 +9,9 @@ from jaxtyping import PRNGKeyArray
 
 from quincunx import values
 from quincunx._verb import make_callable
-from quincunx.errors import Interrupted, UsageError
+from quincunx.errors import UsageError
 from quincunx.infer import Posterior, infer, method_named
+from quincunx.infer.learning import no_part_training
 from quincunx.lab.book import Book
 from quincunx.lab.book.fingerprint import fingerprint
 from quincunx.lab.report.provenance import fingerprint as hash_of
@@ -73,19 +74,17 @@ def answer(
     kept = answered(book, **facts)
     if kept is not None:
         return values.load(book.artefact_file(kept)), kept
-    ready, _ = method.before(study.simulator, len(run), key=jax.random.fold_in(book.key, _BEFORE))
-    posterior = infer(
-        study.simulator,
-        x_o,
-        method=ready,
-        sims=run.load(),
-        key=jax.random.fold_in(book.key, _ANSWER) if key is None else key,
-        progress=_noting(book, progress),
-    )
-    surrogate = getattr(getattr(posterior, "estimator", None), "surrogate", None)
-    if getattr(surrogate, "stopped", None) == "interrupted":
-        # Kept, it would be taken for the answer ever after.
-        raise Interrupted("training was stopped before it was done; all simulations are kept")
+    # A part of a training, kept, would be taken for the answer ever after.
+    with no_part_training():
+        ready, _ = method.before(study.simulator, len(run), key=jax.random.fold_in(book.key, _BEFORE))
+        posterior = infer(
+            study.simulator,
+            x_o,
+            method=ready,
+            sims=run.load(),
+            key=jax.random.fold_in(book.key, _ANSWER) if key is None else key,
+            progress=_noting(book, progress),
+        )
     sha256 = book.artefact(posterior, POSTERIOR, parents=[shard.sha256 for shard in run.shards], facts=facts)
     return posterior, sha256
 
