@@ -123,13 +123,15 @@ def _facts(facts: Any) -> str:
     """
     >>> _facts({"design": {"level": 0.25}, "by": "Ada", "sha256": "8bcf7d", "step": 2})
     'level 0.25, by Ada, step 2'
+    >>> _facts({"design": {"times": [0.5, 24.0]}, "p_value": 0.29685157421289354})
+    'times [0.5, 24], p_value 0.2969'
     """
     shown: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, dict):
             # a design; what else is nested, or only a hash, says nothing in a line
-            shown |= {n: f"{v:.6g}" for n, v in value.items() if isinstance(v, float) and name == "design"}
-        elif name not in ("sha256", "data", "numbers") and value not in ([], 0, None):
-            shown[name] = value
+            shown |= {n: _said(v) for n, v in value.items() if isinstance(v, float | list) and name == "design"}
+        elif name not in ("sha256", "data", "numbers", "columns") and value not in ([], 0, None):
+            shown[name] = f"{value:.4g}" if isinstance(value, float) else value
     text = ", ".join(f"{name} {value}" for name, value in shown.items())
     return text if len(text) <= 80 else f"{text[:77]}..."
