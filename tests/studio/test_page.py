@@ -92,8 +92,8 @@ def test_every_page(folder, serve, watched, width, scheme):
     assert "token" not in page.url
     pages = ["#/", "#/jobs", "#/begin", "#/compare", "#/nowhere"]
     ids = {a.inner_text(): a.get_attribute("href") for a in page.query_selector_all(".card h2 a")}
-    assert set(ids) == {"loop", "simulated", "answer", "broken"}
-    for name in ("loop", "simulated"):
+    assert set(ids) == {"loop", "simulated", "study", "answer", "broken"}
+    for name in ("loop", "simulated", "study"):
         pages += [ids[name] + tab for tab in ("", "/events", "/failures", "/provenance")]
     pages += [ids["answer"], f"#/compare?ids={ids['loop'].split('/')[-1]},{ids['answer'].split('/')[-1]}"]
     for at in pages:
@@ -125,6 +125,23 @@ def test_every_page(folder, serve, watched, width, scheme):
     assert one.asked and all(url.startswith((host, f"blob:{host}")) for url in one.asked)
     # What a damaged book answers is an error to the browser, too.
     assert all("409" in said for said in one.wrong), one.wrong
+
+
+def test_a_study_shows_its_answer(folder, serve, watched):
+    one = watched()
+    page = one.open(serve(folder).address)
+    page.click(".card h2 a:has-text('study')")
+    page.wait_for_selector("h2:has-text('The answer')")
+    one.settled()
+    shown = {figure.get_attribute("id"): figure for figure in page.query_selector_all("figure")}
+    assert {"answer", "predictive"} <= set(shown)
+    for name in ("answer", "predictive"):
+        picture = shown[name].query_selector("img.picture")
+        assert picture is not None and picture.evaluate("i => i.complete && i.naturalWidth > 100")
+    assert "NPE, 200 simulations." in page.inner_text("main") and f"look out {EVIL}" in page.inner_text("main")
+    # in the order of the prior
+    rows = [row.inner_text() for row in page.query_selector_all("section:has(h2:text('The answer')) tbody th")]
+    assert rows == ["b", EVIL] and one.wrong == []
 
 
 def test_with_the_keyboard_alone(folder, serve, watched):
