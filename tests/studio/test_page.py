@@ -144,6 +144,54 @@ def test_a_study_shows_its_answer(folder, serve, watched):
     assert rows == ["b", EVIL] and one.wrong == []
 
 
+def test_the_list_is_asked_for_once_and_again_after_news(tmp_path, serve, watched):
+    book = qx.lab.begin_book(tmp_path / "run", key=0)
+    one = watched()
+    page = one.open(serve(tmp_path).address)
+    page.wait_for_selector(".card h2 a")
+    page.wait_for_timeout(1000)
+
+    def lists():
+        return sum(url.endswith("/api/places") for url in one.asked)
+
+    before = lists()
+    page.click(".card h2 a")
+    for tab in ("events", "failures", "provenance", "overview"):
+        page.click(f"#tab-{tab}")
+        page.wait_for_selector(f"#tab-{tab}[aria-current='page']")
+    assert lists() == before <= 2, "once for the page, and once when it was told that it is live"
+    page.click("#tab-events")
+    page.wait_for_selector("#kind")
+    book.note("a thing happened", where="here")
+    page.wait_for_selector("td:has-text('a thing happened')", timeout=10_000)
+    assert lists() == before + 1 and one.wrong == []
+
+
+def test_pictures_of_a_page_that_was_left_are_no_longer_waited_for(folder, serve, watched):
+    one = watched()
+    page = one.open(serve(folder).address)
+    page.wait_for_selector(".card h2 a")
+    held, given_up = [], []
+    page.on("requestfailed", lambda request: given_up.append(request.url))
+    page.route("**/pictures/*.svg*", lambda route: held.append(route))
+    page.click(".card h2 a:has-text('study')")
+    page.wait_for_selector("[aria-busy]")
+    until = time.monotonic() + 20
+    while len(held) < 3 and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    page.click("nav a:has-text('Runs')")
+    page.wait_for_selector("h1:has-text('Runs and answers')")
+    while len(given_up) < 3 and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    assert sorted(given_up) == sorted(route.request.url for route in held) and len(held) == 3
+    page.unroute("**/pictures/*.svg*")
+    page.click(".card h2 a:has-text('study')")
+    page.wait_for_selector("[aria-busy]")
+    one.settled()
+    assert len(page.query_selector_all("img.picture[src]")) == 3
+    assert all("ERR_FAILED" in said or "aborted" in said.lower() for said in one.wrong), one.wrong
+
+
 def test_with_the_keyboard_alone(folder, serve, watched):
     one = watched()
     page = one.open(serve(folder).address)
