@@ -22,6 +22,7 @@ from quincunx.errors import (
     NonFiniteObservation,
     NotApproved,
     ShapeMismatch,
+    SimulatorChanged,
     UnexplainedData,
     UnsupportedPrior,
     UsageError,
@@ -233,6 +234,40 @@ def test_the_same_outcome_of_a_coin_may_come_twice(place):
         loop.run()
         loop.tell(one, by="Ada")
     assert loop.state == "stopped" and len(loop.record.told) == 2
+
+
+class Other(Line):
+    """The same line, believed to be measured better."""
+
+    @staticmethod
+    def log_likelihood(theta, x, design):
+        return jax.scipy.stats.norm.logpdf(x[0], design["d"] * theta["a"], 0.25)
+
+
+class Held:
+    """A likelihood that holds its number."""
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def log_likelihood(self, theta, x, design):
+        return jax.scipy.stats.norm.logpdf(x[0], design["d"] * theta["a"], self.noise)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(Line, Other), (Held(0.5), Held(0.25))], ids=["other code", "another number"]
+)
+def test_a_likelihood_that_has_changed_is_refused_on_which_all_that_is_known_rests(place, before, after):
+    def simulated(tractable):
+        return qx.wrap(line.function, line.prior, name="line", tractable=tractable)
+
+    with lab.begin_book(place, key=0) as book:
+        for _ in range(2):
+            Loop(study(simulator=simulated(before)), book)
+        with pytest.raises(SimulatorChanged, match="log_likelihood has changed"):
+            Loop(study(simulator=simulated(after)), book)
+    # simulations are what they are, whatever is known of their likelihood
+    assert lab.book.fingerprint(simulated(before)) == lab.book.fingerprint(simulated(after))
 
 
 def test_rules_of_stopping(place, tmp_path):
