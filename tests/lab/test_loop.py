@@ -1,5 +1,7 @@
 """The loop remembers by its book alone, decides each step once, and refuses what it cannot use without losing anything."""
 
+import errno
+import os
 import threading
 
 import jax
@@ -15,6 +17,7 @@ from quincunx.design import Space
 from quincunx.errors import (
     AlreadyTold,
     DesignOutsideSpace,
+    DiskFull,
     ExperimentFailed,
     LoopStopped,
     NameMismatch,
@@ -143,6 +146,25 @@ def test_a_person_in_the_loop(place):
     loop.tell([[0.2], [0.1]], by="Bob", design={"d": 0.5 + 1e-9})
     assert loop.timeline()[2]["overridden"] is True and loop.timeline()[2]["decided_by"] == "Bob"
     assert loop.state == "stopped"
+
+
+def test_on_a_full_disk_nothing_is_half_told_and_the_loop_goes_on_when_there_is_room(place, monkeypatch):
+    loop = begun(place)
+    loop.run()
+    full = [True]
+
+    def no_room(stream, real=os.fsync):
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(stream)
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(DiskFull, match="No space left"):
+        loop.tell([[0.3], [0.1]], by="Ada")
+    assert loop.state == "measure" and loop.record.told == [] and loop.book.artefacts("data") == []
+    full[0] = False
+    loop.tell([[0.3], [0.1]], by="Ada")
+    assert len(loop.record.told) == 1 and len(loop.book.artefacts("data")) == 1 and loop.state == "propose"
 
 
 def test_of_two_who_approve_at_once_one_decides(place):

@@ -1,10 +1,13 @@
 """The studio in a real browser: every page at both widths and in both schemes, live news, a person's loop, two who approve at once, attacks."""
 
+import contextlib
+import os
 import shutil
 import signal
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -272,6 +275,51 @@ def test_a_person_s_loop_and_two_who_approve_at_once(tmp_path, serve, watched):
     assert told.facts["events"] == 5 and told.facts["by"] == "Ada" and told.facts["answers"] == 0
     one.page.wait_for_selector("h2:has-text('Timeline')")
     assert one.wrong == []
+
+
+def test_a_browser_that_is_killed_loses_nothing(tmp_path, serve, watched, browser):
+    """What it asked for is done to its end, the studio goes on, and whoever comes next sees it."""
+    begun = CliRunner().invoke(
+        app,
+        ["loop", "threshold", "--run", str(tmp_path / "loop"), "--settings", "level=[-1,0,1]", "--rounds", "2"],
+    )
+    assert begun.exit_code == 0, begun.output
+    studio, profile = serve(tmp_path, "--allow-run"), tmp_path / "profile"
+    doomed = browser.browser_type.launch_persistent_context(
+        str(profile), executable_path=CHROMIUM, args=["--no-sandbox"]
+    )
+    page = doomed.new_page()
+    page.goto(studio.address)
+    page.click(".card h2 a:has-text('loop')")
+    page.fill("#by", "Ada")
+    page.click("#approve-send")
+    page.wait_for_selector("text=Under way")
+    # its own processes, by the folder that only they have
+    mine = [
+        int(one.name)
+        for one in Path("/proc").iterdir()
+        if one.name.isdigit() and f"--user-data-dir={profile}".encode() in _command(one)
+    ]
+    assert mine
+    for process in mine:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    book, until = book_of(tmp_path / "loop"), time.monotonic() + 120
+    while not book.events("approved") and time.monotonic() < until:
+        time.sleep(0.2)
+    (approved,) = book.events("approved")
+    assert approved.facts["by"] == "Ada" and studio.process.poll() is None
+    other = watched()
+    other.open(studio.address).click(".card h2 a:has-text('loop')")
+    other.page.wait_for_selector("text=waits for data", timeout=60_000)
+    assert other.wrong == []
+
+
+def _command(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_page_elsewhere_can_neither_read_nor_do_anything(folder, serve, watched):
