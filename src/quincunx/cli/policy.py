@@ -74,7 +74,7 @@ def policy(
         return
     _show(table, ADAPTIVE)
     better, error = gain[STATIC]
-    if better < 2 * error:
+    if table[ADAPTIVE].upper is not None and better < 2 * error:
         typer.echo(
             f"adaptivity is not seen to help: {better:+.3g} +- {error:.1g} nats against designs that are fixed beforehand"
         )
@@ -88,7 +88,13 @@ def _show(table: Any, best: str) -> None:
         eig = table[name]
         gap = "" if name == best else "{:+.3g} +- {:.1g}".format(*table.difference(best, name))
         rows.append([name, *_bound(eig.lower, eig.lower_se), *_bound(eig.upper, eig.upper_se), gap])
-    tabulate(["designs", "at least", "+-", "at most", "+-", f"{best} teaches more by"], rows)
+    bounded = all(table[name].upper is not None for name in table.names)
+    more = f"{best} teaches more by" if bounded else f"bound of {best} higher by"
+    tabulate(["designs", "at least", "+-", "at most", "+-", more], rows)
+    if not bounded:
+        say(
+            "without a likelihood each is judged by a critic of its own, and a difference of such bounds is no difference of information"
+        )
     for warning in dict.fromkeys(text for name in table.names for text in table[name].warnings):
         say(warning)
 
