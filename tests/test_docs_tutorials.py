@@ -61,7 +61,7 @@ def true_check(names, folder):
 
 
 def true_loop(names, folder):
-    for run, told in (("level", 1), ("alone", 3)):
+    for run, told in (("level", 1), ("alone", 3), ("planned", 2)):
         with qx.lab.open_book(folder / run, read_only=True) as book:
             assert len(book.artefacts("data")) == told
     assert "http:" not in (folder / "level.html").read_text()

@@ -20,6 +20,7 @@ from quincunx.errors import UnknownKind, UsageError
 __all__ = ["SCHEMA", "Value", "as_key", "load", "pack", "register", "save", "unpack"]
 
 _HOMES = {
+    "answer_draws": "quincunx.lab.drawn",
     "calibrated_ratio": "quincunx.infer.calibrated",
     "calibration": "quincunx.learn.calibrate",
     "command": "quincunx.model.command.declaration",

@@ -1,5 +1,7 @@
 """The loop remembers by its book alone, decides each step once, and refuses what it cannot use without losing anything."""
 
+import errno
+import os
 import threading
 
 import jax
@@ -15,6 +17,7 @@ from quincunx.design import Space
 from quincunx.errors import (
     AlreadyTold,
     DesignOutsideSpace,
+    DiskFull,
     ExperimentFailed,
     LoopStopped,
     NameMismatch,
@@ -22,6 +25,7 @@ from quincunx.errors import (
     NonFiniteObservation,
     NotApproved,
     ShapeMismatch,
+    SimulatorChanged,
     UnexplainedData,
     UnsupportedPrior,
     UsageError,
@@ -144,6 +148,25 @@ def test_a_person_in_the_loop(place):
     assert loop.state == "stopped"
 
 
+def test_on_a_full_disk_nothing_is_half_told_and_the_loop_goes_on_when_there_is_room(place, monkeypatch):
+    loop = begun(place)
+    loop.run()
+    full = [True]
+
+    def no_room(stream, real=os.fsync):
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(stream)
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    with pytest.raises(DiskFull, match="No space left"):
+        loop.tell([[0.3], [0.1]], by="Ada")
+    assert loop.state == "measure" and loop.record.told == [] and loop.book.artefacts("data") == []
+    full[0] = False
+    loop.tell([[0.3], [0.1]], by="Ada")
+    assert len(loop.record.told) == 1 and len(loop.book.artefacts("data")) == 1 and loop.state == "propose"
+
+
 def test_of_two_who_approve_at_once_one_decides(place):
     loop = begun(place)
     loop.ask()
@@ -233,6 +256,40 @@ def test_the_same_outcome_of_a_coin_may_come_twice(place):
         loop.run()
         loop.tell(one, by="Ada")
     assert loop.state == "stopped" and len(loop.record.told) == 2
+
+
+class Other(Line):
+    """The same line, believed to be measured better."""
+
+    @staticmethod
+    def log_likelihood(theta, x, design):
+        return jax.scipy.stats.norm.logpdf(x[0], design["d"] * theta["a"], 0.25)
+
+
+class Held:
+    """A likelihood that holds its number."""
+
+    def __init__(self, noise):
+        self.noise = noise
+
+    def log_likelihood(self, theta, x, design):
+        return jax.scipy.stats.norm.logpdf(x[0], design["d"] * theta["a"], self.noise)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(Line, Other), (Held(0.5), Held(0.25))], ids=["other code", "another number"]
+)
+def test_a_likelihood_that_has_changed_is_refused_on_which_all_that_is_known_rests(place, before, after):
+    def simulated(tractable):
+        return qx.wrap(line.function, line.prior, name="line", tractable=tractable)
+
+    with lab.begin_book(place, key=0) as book:
+        for _ in range(2):
+            Loop(study(simulator=simulated(before)), book)
+        with pytest.raises(SimulatorChanged, match="log_likelihood has changed"):
+            Loop(study(simulator=simulated(after)), book)
+    # simulations are what they are, whatever is known of their likelihood
+    assert lab.book.fingerprint(simulated(before)) == lab.book.fingerprint(simulated(after))
 
 
 def test_rules_of_stopping(place, tmp_path):

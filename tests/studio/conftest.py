@@ -16,7 +16,9 @@ import pytest
 import quincunx as qx
 from quincunx.check.report import Report
 from quincunx.check.result import TestResult
+from quincunx.lab.answer_standing import DRAWN
 from quincunx.lab.book.reading import read_book
+from quincunx.lab.drawn import AnswerDraws
 from quincunx.model import Prior, wrap
 from quincunx.run import Simulations, write_shard
 
@@ -50,6 +52,29 @@ def loop_in(folder, *, told=2):
     loop = qx.Loop(study, book)
     loop.run(most=told)
     return loop
+
+
+def study_in(folder):
+    """A run of a study with its answer, as the book keeps what is shown of it."""
+    book = fill(qx.lab.begin_book(folder, key=0), 200, size=100)
+    rng = np.random.default_rng(0)
+    observed = np.array([0.5, -0.5], np.float32)
+    shown = AnswerDraws(
+        ("b", EVIL), rng.normal(size=(500, 2)), 3 * rng.normal(size=(500, 2)), ("x", "y"), observed,
+        rng.normal(size=(50, 2)),
+    )  # fmt: skip
+    row = {"mean": 0.1, "sd": 1.0, "68% low": -0.9, "68% high": 1.1, "95% low": -1.9, "95% high": 2.1, "ess": 500.0}
+    facts = {
+        "posterior": "0" * 64,
+        "columns": ["b", EVIL],
+        "method": "npe",
+        "simulations": 200,
+        "summary": {EVIL: row, "b": row},
+        "warnings": [f"look out {EVIL}"],
+        "replicates": 50,
+    }
+    book.artefact(shown, DRAWN, name="draws.qx", facts=facts)
+    book.close()
 
 
 def answer_in(folder):
@@ -95,6 +120,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("shelf")
     loop_in(root / "loop")
     fill(qx.lab.begin_book(root / "deep" / "simulated", key=0), 600, size=200, failing=20).note("seen", text=EVIL)
+    study_in(root / "study")
     answer_in(root / "answer")
     (root / "broken").mkdir()
     (root / "broken" / "ledger.sqlite").write_bytes(b"this is no database" * 100)

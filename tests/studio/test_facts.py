@@ -41,6 +41,7 @@ def test_a_shelf_finds_runs_and_answers_and_a_damaged_book_says_so(shelf, by_nam
         "broken": "run",
         "loop": "run",
         "simulated": "run",
+        "study": "run",
     }
     lines = {name: line_of(shelf, place) for name, place in by_name.items()}
     assert lines["loop"]["status"] == "approve" and lines["loop"]["said"] == "2 of 4 experiments"
@@ -147,9 +148,17 @@ def test_places_side_by_side(shelf, by_name):
     assert found["places"][0]["summary"]["theta"]["sd"] > 0 and "b" not in found["places"][0]["summary"]
 
 
+def test_a_study_is_told_with_its_answer_and_stands_beside_others(shelf, by_name):
+    told = run_facts(shelf.book(by_name["study"]))["answer"]
+    assert told["columns"] == ["b", EVIL] and told["simulations"] == 200 and told["replicates"] == 50
+    assert run_facts(shelf.book(by_name["simulated"]))["answer"] is None
+    found = compared(shelf, [by_name["study"].id, by_name["answer"].id])
+    assert found["places"][0]["summary"]["b"]["sd"] == 1.0 and set(found["parameters"]) == {"b", EVIL, "theta"}
+
+
 def test_every_picture_is_drawn_and_asks_for_nothing_from_elsewhere(shelf, by_name):
     drawer, drawn = Drawer(), {}
-    for name in ("loop", "simulated", "answer"):
+    for name in ("loop", "simulated", "study", "answer"):
         for sheet in sheets_of(shelf, by_name[name]):
             drawn[f"{name} {sheet.name}"] = drawer.svg(by_name[name].id, sheet)
             assert sheet.alt and sheet.caption
@@ -159,6 +168,9 @@ def test_every_picture_is_drawn_and_asks_for_nothing_from_elsewhere(shelf, by_na
         "loop design",
         "loop widths",
         "simulated failures",
+        "study answer",
+        "study predictive",
+        "study failures",
         "answer posterior",
         "answer calibration",
         "answer coverage",

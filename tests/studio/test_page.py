@@ -1,10 +1,13 @@
 """The studio in a real browser: every page at both widths and in both schemes, live news, a person's loop, two who approve at once, attacks."""
 
+import contextlib
+import os
 import shutil
 import signal
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -92,8 +95,8 @@ def test_every_page(folder, serve, watched, width, scheme):
     assert "token" not in page.url
     pages = ["#/", "#/jobs", "#/begin", "#/compare", "#/nowhere"]
     ids = {a.inner_text(): a.get_attribute("href") for a in page.query_selector_all(".card h2 a")}
-    assert set(ids) == {"loop", "simulated", "answer", "broken"}
-    for name in ("loop", "simulated"):
+    assert set(ids) == {"loop", "simulated", "study", "answer", "broken"}
+    for name in ("loop", "simulated", "study"):
         pages += [ids[name] + tab for tab in ("", "/events", "/failures", "/provenance")]
     pages += [ids["answer"], f"#/compare?ids={ids['loop'].split('/')[-1]},{ids['answer'].split('/')[-1]}"]
     for at in pages:
@@ -125,6 +128,71 @@ def test_every_page(folder, serve, watched, width, scheme):
     assert one.asked and all(url.startswith((host, f"blob:{host}")) for url in one.asked)
     # What a damaged book answers is an error to the browser, too.
     assert all("409" in said for said in one.wrong), one.wrong
+
+
+def test_a_study_shows_its_answer(folder, serve, watched):
+    one = watched()
+    page = one.open(serve(folder).address)
+    page.click(".card h2 a:has-text('study')")
+    page.wait_for_selector("h2:has-text('The answer')")
+    one.settled()
+    shown = {figure.get_attribute("id"): figure for figure in page.query_selector_all("figure")}
+    assert {"answer", "predictive"} <= set(shown)
+    for name in ("answer", "predictive"):
+        picture = shown[name].query_selector("img.picture")
+        assert picture is not None and picture.evaluate("i => i.complete && i.naturalWidth > 100")
+    assert "NPE, 200 simulations." in page.inner_text("main") and f"look out {EVIL}" in page.inner_text("main")
+    # in the order of the prior
+    rows = [row.inner_text() for row in page.query_selector_all("section:has(h2:text('The answer')) tbody th")]
+    assert rows == ["b", EVIL] and one.wrong == []
+
+
+def test_the_list_is_asked_for_once_and_again_after_news(tmp_path, serve, watched):
+    book = qx.lab.begin_book(tmp_path / "run", key=0)
+    one = watched()
+    page = one.open(serve(tmp_path).address)
+    page.wait_for_selector(".card h2 a")
+    page.wait_for_timeout(1000)
+
+    def lists():
+        return sum(url.endswith("/api/places") for url in one.asked)
+
+    before = lists()
+    page.click(".card h2 a")
+    for tab in ("events", "failures", "provenance", "overview"):
+        page.click(f"#tab-{tab}")
+        page.wait_for_selector(f"#tab-{tab}[aria-current='page']")
+    assert lists() == before <= 2, "once for the page, and once when it was told that it is live"
+    page.click("#tab-events")
+    page.wait_for_selector("#kind")
+    book.note("a thing happened", where="here")
+    page.wait_for_selector("td:has-text('a thing happened')", timeout=10_000)
+    assert lists() == before + 1 and one.wrong == []
+
+
+def test_pictures_of_a_page_that_was_left_are_no_longer_waited_for(folder, serve, watched):
+    one = watched()
+    page = one.open(serve(folder).address)
+    page.wait_for_selector(".card h2 a")
+    held, given_up = [], []
+    page.on("requestfailed", lambda request: given_up.append(request.url))
+    page.route("**/pictures/*.svg*", lambda route: held.append(route))
+    page.click(".card h2 a:has-text('study')")
+    page.wait_for_selector("[aria-busy]")
+    until = time.monotonic() + 20
+    while len(held) < 3 and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    page.click("nav a:has-text('Runs')")
+    page.wait_for_selector("h1:has-text('Runs and answers')")
+    while len(given_up) < 3 and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    assert sorted(given_up) == sorted(route.request.url for route in held) and len(held) == 3
+    page.unroute("**/pictures/*.svg*")
+    page.click(".card h2 a:has-text('study')")
+    page.wait_for_selector("[aria-busy]")
+    one.settled()
+    assert len(page.query_selector_all("img.picture[src]")) == 3
+    assert all("ERR_FAILED" in said or "aborted" in said.lower() for said in one.wrong), one.wrong
 
 
 def test_with_the_keyboard_alone(folder, serve, watched):
@@ -207,6 +275,51 @@ def test_a_person_s_loop_and_two_who_approve_at_once(tmp_path, serve, watched):
     assert told.facts["events"] == 5 and told.facts["by"] == "Ada" and told.facts["answers"] == 0
     one.page.wait_for_selector("h2:has-text('Timeline')")
     assert one.wrong == []
+
+
+def test_a_browser_that_is_killed_loses_nothing(tmp_path, serve, watched, browser):
+    """What it asked for is done to its end, the studio goes on, and whoever comes next sees it."""
+    begun = CliRunner().invoke(
+        app,
+        ["loop", "threshold", "--run", str(tmp_path / "loop"), "--settings", "level=[-1,0,1]", "--rounds", "2"],
+    )
+    assert begun.exit_code == 0, begun.output
+    studio, profile = serve(tmp_path, "--allow-run"), tmp_path / "profile"
+    doomed = browser.browser_type.launch_persistent_context(
+        str(profile), executable_path=CHROMIUM, args=["--no-sandbox"]
+    )
+    page = doomed.new_page()
+    page.goto(studio.address)
+    page.click(".card h2 a:has-text('loop')")
+    page.fill("#by", "Ada")
+    page.click("#approve-send")
+    page.wait_for_selector("text=Under way")
+    # its own processes, by the folder that only they have
+    mine = [
+        int(one.name)
+        for one in Path("/proc").iterdir()
+        if one.name.isdigit() and f"--user-data-dir={profile}".encode() in _command(one)
+    ]
+    assert mine
+    for process in mine:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    book, until = book_of(tmp_path / "loop"), time.monotonic() + 120
+    while not book.events("approved") and time.monotonic() < until:
+        time.sleep(0.2)
+    (approved,) = book.events("approved")
+    assert approved.facts["by"] == "Ada" and studio.process.poll() is None
+    other = watched()
+    other.open(studio.address).click(".card h2 a:has-text('loop')")
+    other.page.wait_for_selector("text=waits for data", timeout=60_000)
+    assert other.wrong == []
+
+
+def _command(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_page_elsewhere_can_neither_read_nor_do_anything(folder, serve, watched):

@@ -29,6 +29,14 @@ def loop(
             help="Learn the likelihood from N simulations, for a simulator that states none.",
         ),
     ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            "--policy",
+            help="Propose what this policy says, which `quincunx policy` has learned, instead of searching.",
+            dir_okay=False,
+        ),
+    ] = None,
     mock: Annotated[
         bool, typer.Option("--mock", help="Simulate the experiment, at the problem's own parameters.")
     ] = False,
@@ -106,16 +114,22 @@ def loop(
     from quincunx.cli.looping import Asked, go_on, looped, person
     from quincunx.cli.source import read_source
 
-    found = read_source(source)
-    asked = Asked.of(found, settings=settings, events=events, rounds=rounds, truth=truth, mocked=mock, learn=learn)
+    found, followed = read_source(source), None
+    if policy is not None:
+        from quincunx.cli.policies import read_policy
+
+        followed = read_policy(policy)
+    asked = Asked.of(
+        found, settings=settings, events=events, rounds=rounds, truth=truth, mocked=mock, learn=learn, policy=policy
+    )
     if rehearse is not None:
-        _rehearse(asked.study(found), rehearse, seed, json, learn=learn)
+        _rehearse(asked.study(found, followed), rehearse, seed, json, learn=learn)
         return
     assert run is not None
     again_by = go_on(source, run, name)
     done: list[str] = []
     try:
-        with looped(found, asked, run, name=name, folder=folder, seed=seed) as lasting:
+        with looped(found, asked, run, name=name, folder=folder, seed=seed, policy=followed) as lasting:
             done.append("begun")
             before = len(lasting.record.told)
             if set_aside is not None and why is not None:

@@ -15,8 +15,11 @@ from quincunx.cli.assignments import point
 from quincunx.cli.console import say
 from quincunx.cli.designing import designed
 from quincunx.cli.handle import is_run, opened
+from quincunx.cli.policies import following
 from quincunx.cli.progress import progress
-from quincunx.cli.source import Source
+from quincunx.cli.source import Source, digest
+from quincunx.cli.studying import study_of
+from quincunx.design import Policy
 from quincunx.design.density import density_of
 from quincunx.errors import UnknownRun, UsageError
 from quincunx.lab.loop import Loop, learn_likelihood, mock
@@ -25,8 +28,8 @@ from quincunx.lab.study import Study
 
 ASKED = "loop asked for"
 """The event that holds what the command line said when a loop was begun, so that it need not be said again."""
-LIKELIHOOD = "likelihood"
-"""What kind of artefact a learned likelihood is in the lab book."""
+LIKELIHOOD, POLICY = "likelihood", "policy"
+"""What kinds of artefact a learned likelihood and a policy are in the lab book."""
 
 # Apart from the keys of rounds and of the loop.
 _LEARN = 0x6C65_6172
@@ -41,6 +44,7 @@ class Asked:
     rounds: int | None = None
     truth: Mapping[str, Any] | None = None
     learn: int | None = None
+    policy: str | None = None
 
     @classmethod
     def of(
@@ -53,8 +57,10 @@ class Asked:
         truth: str | None,
         mocked: bool,
         learn: int | None = None,
+        policy: Path | None = None,
     ) -> "Asked":
-        """From the options as they are typed; a mock of a problem has the problem's own parameters unless others are given.
+        """From the options as they are typed; a mock of a problem has the problem's own parameters unless others are given, and a policy is the
+        SHA-256 of its file.
 
         Raises:
             UsageError: for a mock whose parameters nobody says. NameMismatch, ShapeMismatch: for parameters that are not the simulator's.
@@ -71,11 +77,14 @@ class Asked:
             )
         if theta is not None:
             source.simulator.prior.check(theta)
-        return cls(tuple(settings or ()), events, rounds, theta, learn)
+        return cls(tuple(settings or ()), events, rounds, theta, learn, None if policy is None else digest(policy))
 
-    def study(self, source: Source) -> Study:
-        """The study of a source as it is asked for."""
+    def study(self, source: Source, policy: Policy | None = None) -> Study:
+        """The study of a source as it is asked for, following a policy if there is one."""
         study = designed(source, self.settings, events=self.events, rounds=self.rounds)
+        if policy is not None:
+            declared = source.module is not None and study_of(source).designer is not None
+            study = following(study, policy, rounds=declared or self.rounds is not None)
         if self.truth is None:
             return study
         return dataclasses.replace(study, experiment=mock(study.simulator, self.truth))
@@ -87,7 +96,8 @@ class Asked:
     @classmethod
     def again(cls, facts: Mapping[str, Any]) -> "Asked":
         """The inverse of `facts`."""
-        return cls(tuple(facts["settings"]), facts["events"], facts["rounds"], facts["truth"], facts.get("learn"))
+        said = (facts["events"], facts["rounds"], facts["truth"], facts.get("learn"), facts.get("policy"))
+        return cls(tuple(facts["settings"]), *said)
 
     def refuse_others(self, before: "Asked", study: Study, run: str) -> None:
         """A loop keeps to what it was begun with.
@@ -103,6 +113,7 @@ class Asked:
             "rounds": (self.rounds, designer.rounds),
             "truth": (self.truth, before.truth),
             "learn": (self.learn, before.learn),
+            "policy": (_brief(self.policy), _brief(before.policy)),
         }
         for name, (now, then) in pairs.items():
             if now is not None and now != then:
@@ -112,11 +123,22 @@ class Asked:
                 )
 
 
+def _brief(sha256: str | None) -> str | None:
+    return None if sha256 is None else f"{sha256[:16]}..."
+
+
 @contextmanager
 def looped(
-    source: Source, asked: Asked, run: str, *, name: str | None, folder: Path | None, seed: int | None
+    source: Source,
+    asked: Asked,
+    run: str,
+    *,
+    name: str | None,
+    folder: Path | None,
+    seed: int | None,
+    policy: Policy | None = None,
 ) -> Iterator[Loop]:
-    """The loop in a run's book, begun if it is not there.
+    """The loop in a run's book, begun if it is not there; by a policy, which the book keeps for all that follows.
 
     Raises:
         UsageError: for another source, seed or anything else than it was begun with. SimulatorChanged: for another simulator.
@@ -128,12 +150,12 @@ def looped(
     if is_run(run):
         try:
             with opened(run, name=name) as book:
-                yield _in(book, source, asked, run, where, seed)
+                yield _in(book, source, asked, run, where, seed, policy)
             return
         except UnknownRun:
             if folder is None or name is None:
                 raise
-    begun = asked.study(source)
+    begun = asked.study(source, policy)
     # refused before anything is written
     if asked.learn is None:
         assert begun.designer is not None
@@ -141,10 +163,10 @@ def looped(
     key = begun.key if seed is None else seed
     config = {"source": where, "sha256": source.sha256, "seed": key, "loop": True}
     with begin_book(run, key=key, run=name, folder=folder, config=config) as book:
-        yield _in(book, source, asked, run, where, seed)
+        yield _in(book, source, asked, run, where, seed, policy)
 
 
-def _in(book: Any, source: Source, asked: Asked, run: str, where: str, seed: int | None) -> Loop:
+def _in(book: Any, source: Source, asked: Asked, run: str, where: str, seed: int | None, policy: Policy | None) -> Loop:
     config = book.config
     if config.get("source", where) != where:
         raise UsageError(
@@ -157,7 +179,8 @@ def _in(book: Any, source: Source, asked: Asked, run: str, where: str, seed: int
     record = Record(book)
     _, facts = record.once(ASKED, 0, asked.facts())
     before = Asked.again(facts)
-    study = before.study(source)
+    same = policy if asked.policy == before.policy else None
+    study = before.study(source, None if before.policy is None else _kept_policy(book, same, run))
     asked.refuse_others(before, study, run)
     begun = record.at(BEGUN, 0)
     if before.learn is not None:
@@ -184,6 +207,21 @@ def _learned(book: Any, study: Study, n: int) -> Any:
             made = learn_likelihood(study, n, key=jax.random.fold_in(book.key, _LEARN), progress=tell)
         book.artefact(made, LIKELIHOOD, name="likelihood.qx", facts={"simulations": n})
         kept = book.artefacts(LIKELIHOOD)
+    return values.load(book.artefact_file(kept[0].sha256))
+
+
+def _kept_policy(book: Any, policy: Policy | None, run: str) -> Policy:
+    """The policy that the book keeps: the one that is given, if it has none yet."""
+    from quincunx import values
+
+    kept = book.artefacts(POLICY)
+    if not kept:
+        if policy is None:
+            raise UsageError(
+                f"the loop in {run} was begun with a policy, which its book does not hold yet; expected it; give --policy FILE again"
+            )
+        book.artefact(policy, POLICY, name="policy.qx", facts={"rounds": policy.rounds})
+        kept = book.artefacts(POLICY)
     return values.load(book.artefact_file(kept[0].sha256))
 
 

@@ -18,6 +18,7 @@ from quincunx.cli.infer import infer
 from quincunx.cli.init import init
 from quincunx.cli.list import list_problems
 from quincunx.cli.loop import loop
+from quincunx.cli.policy import policy
 from quincunx.cli.report import report
 from quincunx.cli.resume import resume
 from quincunx.cli.simulate import simulate
@@ -52,6 +53,7 @@ for name, verb in (
     ("infer", infer),
     ("check", check),
     ("design", design),
+    ("policy", policy),
     ("loop", loop),
     ("studio", studio),
     ("worker", worker),

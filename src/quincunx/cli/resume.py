@@ -80,11 +80,13 @@ def _answer(book: Any, study: Any, run: str, name: str | None, *, as_text: bool)
     from quincunx.errors import Interrupted
     from quincunx.lab import from_run, write_report
     from quincunx.lab.answer import answer
+    from quincunx.lab.drawn import keep_drawn
 
     try:
         with progress("training") as tell:
-            posterior, sha256 = answer(book, study, progress=tell)
+            posterior, sha256 = answer(book, study, pictures=False, progress=tell)
         drawn = posterior.standard_run()
+        keep_drawn(book, study, posterior, sha256, run=drawn)
         report = book.folder / "report.html"
         content = from_run(posterior, None, book.simulations(), run=drawn, title=f"{study.simulator.name}: {book.name}")
         write_report(report, content)

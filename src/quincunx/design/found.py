@@ -19,7 +19,8 @@ class Found:
     """Contributions (N,) whose means are the lower and the upper bound, or the value where there are no bounds; NaN in rows that failed.
 
     `pool` is how many inner draws all rows share between them: N rows that share M draws count as independent up to a
-    factor 1 + N / M in the variance; `extra` is added to it.
+    factor 1 + N / M in the variance; `extra` is added to it. With `scramblings` the rows are as many independent sets, one after another, of rows
+    that are not independent: the error is that of the mean of their means.
     """
 
     estimator: str
@@ -31,6 +32,7 @@ class Found:
     pool: int | None = None
     extra: float = 0.0
     exact: bool = False
+    scramblings: int = 1
     warnings: tuple[str, ...] = ()
 
     @property
@@ -71,6 +73,10 @@ class Found:
         value, se = mean_and_se(rows)
         if self.exact:
             return value, 0.0
+        if self.scramblings > 1:
+            sets = np.nanmean(rows.reshape(self.scramblings, -1), axis=1)
+            shared = len(rows) * se**2 / self.pool if self.pool else 0.0
+            return value, float(np.sqrt(sets.var(ddof=1) / len(sets) + shared + self.extra))
         return value, float(np.sqrt(se**2 * (1.0 + (len(rows) / self.pool if self.pool else 0.0)) + self.extra))
 
     _repr_html_ = from_fields

@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
             "standing",
         ],
         "answer": ["answer", "answered"],
+        "drawn": ["AnswerDraws", "keep_drawn"],
         "carry_out": ["CarriedOut", "carry_out"],
         "designer": ["Designer"],
         "loop": ["Experiment", "History", "Knowledge", "Loop", "Rehearsal", "learn_likelihood", "mock", "rehearse"],

@@ -14,8 +14,10 @@ from quincunx.infer import Posterior, infer, method_named
 from quincunx.infer.learning import no_part_training
 from quincunx.lab.book import Book
 from quincunx.lab.book.fingerprint import fingerprint
+from quincunx.lab.drawn import keep_drawn
 from quincunx.lab.report.provenance import fingerprint as hash_of
 from quincunx.lab.study import Study
+from quincunx.run import Simulations
 
 __all__ = ["POSTERIOR", "answer", "answered"]
 
@@ -32,19 +34,21 @@ def answer(
     study: Study,
     *,
     key: PRNGKeyArray | None = None,
+    pictures: bool = True,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[Posterior, str]:
     """The posterior of a study's experiment from all that its run holds, and its SHA-256 in the book.
 
     It is learned once: while simulations, observation and method are the same, the one that is kept is given back. Its parents in the book
     are the shards. By default the key follows from the run's. A method that wants simulations besides those from the prior, as SALLY does at its
-    reference, makes them here, half as many as the run holds, with keys of their own.
+    reference, makes them here, half as many as the run holds, with keys of their own. With `pictures` the book keeps what shows the answer, too:
+    some thousand draws, and a few data simulated at them (see `keep_drawn`).
 
     Raises:
         UsageError: if the study has no experiment. UnknownRun: if the run holds no simulations.
         DataFileError, NameMismatch, ShapeMismatch, NonFiniteObservation: if the observation cannot be read.
         AllSimulationsFailed, TooFewSimulations: if there is nothing to learn from.
-        Interrupted: if Ctrl-C ended the training; nothing is kept of it.
+        Interrupted: if Ctrl-C ended the training, of which nothing is kept, or what comes after it.
 
     >>> import tempfile, numpyro.distributions as dist, quincunx as qx
     >>> from quincunx.learn import FitSettings
@@ -63,30 +67,44 @@ def answer(
             "experiment= in the study, or give one: quincunx infer RUN --data FILE"
         )
     run = book.shards()
-    method = method_named(study.method)
     facts = {
         "made from": hash_of([np.array([shard.sha256 for shard in run.shards]).astype("S64")]),
         "observation": hash_of([np.asarray(x_o[name]) for name in sorted(x_o)] if isinstance(x_o, dict) else [x_o]),
-        "method": method.describe(),
+        "method": method_named(study.method).describe(),
         "simulations": len(run),
         "simulator": fingerprint(study.simulator),
     }
-    kept = answered(book, **facts)
-    if kept is not None:
-        return values.load(book.artefact_file(kept)), kept
+    sha256 = answered(book, **facts)
+    if sha256 is not None:
+        posterior = values.load(book.artefact_file(sha256))
+    else:
+        posterior = _learned(book, study, x_o, run.load(), key, progress)
+        sha256 = book.artefact(posterior, POSTERIOR, parents=[shard.sha256 for shard in run.shards], facts=facts)
+    if pictures:
+        keep_drawn(book, study, posterior, sha256)
+    return posterior, sha256
+
+
+def _learned(
+    book: Book,
+    study: Study,
+    x_o: Any,
+    sims: Simulations,
+    key: PRNGKeyArray | None,
+    progress: Callable[[dict[str, Any]], None] | None,
+) -> Posterior:
+    method = method_named(study.method)
     # A part of a training, kept, would be taken for the answer ever after.
     with no_part_training():
-        ready, _ = method.before(study.simulator, len(run), key=jax.random.fold_in(book.key, _BEFORE))
-        posterior = infer(
+        ready, _ = method.before(study.simulator, len(sims), key=jax.random.fold_in(book.key, _BEFORE))
+        return infer(
             study.simulator,
             x_o,
             method=ready,
-            sims=run.load(),
+            sims=sims,
             key=jax.random.fold_in(book.key, _ANSWER) if key is None else key,
             progress=_noting(book, progress),
         )
-    sha256 = book.artefact(posterior, POSTERIOR, parents=[shard.sha256 for shard in run.shards], facts=facts)
-    return posterior, sha256
 
 
 def _noting(book: Book, progress: Callable[[dict[str, Any]], None] | None) -> Callable[[dict[str, Any]], None]:

@@ -1,13 +1,10 @@
 """Carrying a round out: planned, handed to workers, and kept in the book, through crashes and interruptions."""
 
 import json
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +19,7 @@ from quincunx.lab.failure_budget import FAILURE_BUDGET, keep_to_budget
 from quincunx.lab.mined import Mined, mined_in
 from quincunx.lab.sizes import Size
 from quincunx.lab.supervisor import Supervisor
+from quincunx.learn.interrupt import interrupts
 from quincunx.model.assay import assay
 from quincunx.model.reference import Reference
 from quincunx.model.simulator import Simulator
@@ -259,29 +257,6 @@ def _run(supervisor: Supervisor, work: Callable[[], None]) -> str | None:
     finally:
         supervisor.close(now=now)
     return supervisor.stopping
-
-
-@contextmanager
-def interrupts(stop: Callable[[], None]) -> Iterator[None]:
-    """Within, the first Ctrl-C or SIGTERM calls `stop`, and the second is a KeyboardInterrupt; in threads nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    count = 0
-
-    def handle(number: int, frame: Any) -> None:
-        nonlocal count
-        count += 1
-        if count > 1:
-            raise KeyboardInterrupt
-        stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _teller(

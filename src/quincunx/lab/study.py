@@ -26,7 +26,8 @@ class Study:
     the answer is wanted; None for a study that only simulates. `method` is a name or a method such as `NPE(members=3)`.
 
     Raises:
-        UsageError: if the simulator is none, the budget is below 1, or the key is no integer. UnknownMethod: for a name that is none.
+        UsageError: if the simulator is none, the budget is below 1, the key is no integer, or the designer's policy is of another simulator.
+        UnknownMethod: for a name that is none.
 
     >>> import numpyro.distributions as dist, quincunx as qx
     >>> bell = qx.wrap(lambda theta, *, rng: rng.normal(theta["mu"], 1.0, 3), qx.Prior(mu=dist.Normal(0.0, 1.0)), name="bell")
@@ -61,6 +62,8 @@ class Study:
             raise UsageError(
                 f"got {type(self.designer).__name__} as a study's designer; expected a Designer; write Designer(Space(...))"
             )
+        if self.designer is not None and self.designer.policy is not None:
+            self.designer.policy.check(self.simulator)
         method_named(self.method)
 
     def observation(self) -> Any:

@@ -1,10 +1,8 @@
 """Pull workers: processes that come to the run for work, from wherever a batch system starts them, and need no open port."""
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +14,7 @@ from quincunx.lab.book.progress import progress_of
 from quincunx.lab.carry_out import batches_of
 from quincunx.lab.failure_budget import FAILURE_BUDGET, keep_to_budget
 from quincunx.lab.supervisor import Supervisor
+from quincunx.learn.interrupt import interrupts
 from quincunx.model.simulator import Simulator
 from quincunx.notebook import from_fields
 from quincunx.run.batch import Resident
@@ -97,9 +96,16 @@ def work(
     supervisor = Supervisor(
         book, crew, batches_of(book, simulator, sent), new_owner(), round, ahead=1, tell=tell, may_take=may_take
     )
+
+    def stop() -> None:
+        if supervisor.stopping is not None:
+            raise KeyboardInterrupt
+        supervisor.stopping = "interrupted"
+
     now = True
     try:
-        with _interrupts(supervisor):
+        # batch systems send SIGTERM shortly before they kill
+        with interrupts(stop, numbers=[signal.SIGINT], at_once=[signal.SIGTERM]):
             supervisor.run()
         now = False
     finally:
@@ -160,26 +166,3 @@ def _travels(simulator: Simulator) -> bool:
 def _processes(simulator: Simulator, travels: bool, workers: int | None) -> int | None:
     # A process of its own, so that a simulation that ends it does not end the worker.
     return 1 if workers is None and simulator.kind == "host" and travels else workers
-
-
-@contextmanager
-def _interrupts(supervisor: Supervisor) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_interrupt(number: int, frame: Any) -> None:
-        if supervisor.stopping is not None:
-            raise KeyboardInterrupt
-        supervisor.stopping = "interrupted"
-
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, on_interrupt),
-        # Batch systems send it shortly before they kill.
-        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.default_int_handler),
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,7 +1,7 @@
 """The pictures of an answer: its posterior, its checks, and how it was learned."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from quincunx import plot
 from quincunx._container import read_container
 from quincunx.studio.sheet import DRAWS, PARAMETERS, Sheet
 
-__all__ = ["answer_sheets"]
+__all__ = ["answer_sheets", "predictive_figure"]
 
 _SERIES = 8
 
@@ -119,11 +119,18 @@ def _details(path: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, in
     return found, {result["name"]: int(result["n"]) for result in spec["results"]}
 
 
-def _predictive(detail: Mapping[str, np.ndarray], kind: str) -> Figure:
-    observed, replicates = np.asarray(detail["observed"], float), np.asarray(detail["replicates"], float)
+def predictive_figure(
+    observed: np.ndarray, replicates: np.ndarray, kind: str, names: Sequence[str] | None = None
+) -> Figure:
+    """An observation (F,) beside replicates of it (m, F): bands along their number where there are many, else a row for each."""
     if observed.size >= _SERIES:
         return plot.predictive_series(replicates, observed, kind=kind)
-    return plot.predictive_summaries(replicates, observed, [f"{i + 1}" for i in range(observed.size)], kind=kind)
+    rows = names or [f"{i + 1}" for i in range(observed.size)]
+    return plot.predictive_summaries(replicates, observed, rows, kind=kind)
+
+
+def _predictive(detail: Mapping[str, np.ndarray], kind: str) -> Figure:
+    return predictive_figure(np.asarray(detail["observed"], float), np.asarray(detail["replicates"], float), kind)
 
 
 def _losses(posterior: Path) -> Figure | None:

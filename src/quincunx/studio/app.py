@@ -1,5 +1,6 @@
 """The studio's routes: a door that asks for the token, the page's own files, facts as JSON, pictures as SVG, and what may be done."""
 
+import asyncio
 import getpass
 import json
 import secrets
@@ -23,8 +24,8 @@ from quincunx.studio.actions import loop_words, start_words
 from quincunx.studio.guard import COOKIE, HEADERS, LARGEST_BODY, Guard, assets_cookie
 from quincunx.studio.jobs import Jobs
 from quincunx.studio.pictures import comparison, sheets_of
-from quincunx.studio.sheet import Drawer
-from quincunx.studio.shelf import Shelf
+from quincunx.studio.sheet import Drawer, Sheet
+from quincunx.studio.shelf import Place, Shelf
 from quincunx.studio.stream import changes
 
 __all__ = ["LOOPBACK", "studio_app"]
@@ -33,6 +34,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _STREAMS = 24
+_NOBODY = 499
 
 
 def studio_app(
@@ -107,6 +109,7 @@ class _Studio:
     def __init__(self, shelf: Shelf, jobs: Jobs, drawer: Drawer, allow_run: bool):
         self.shelf, self.jobs, self.drawer, self.allow_run = shelf, jobs, drawer, allow_run
         self.closing = threading.Event()
+        self.turn = asyncio.Lock()
         self.streams = 0
 
     @asynccontextmanager
@@ -210,13 +213,27 @@ class _Studio:
             raise UnknownRun("there is no such file of an answer")
         return _download(path)
 
-    def picture(self, request: Request) -> Response:
+    async def picture(self, request: Request) -> Response:
         """A picture as SVG."""
+        place, sheet = await run_in_threadpool(self._sheet, request)
+        return await self._drawn(request, place.id, sheet)
+
+    def _sheet(self, request: Request) -> tuple[Place, Sheet]:
         place = self.shelf.place(request.path_params["id"])
         for sheet in sheets_of(self.shelf, place):
             if sheet.name == request.path_params["name"]:
-                return _svg(self.drawer.svg(place.id, sheet))
+                return place, sheet
         raise UnknownRun("there is no such picture of this (yet)")
+
+    async def _drawn(self, request: Request, place: str, sheet: Sheet) -> Response:
+        """A picture, drawn when its turn comes if whoever asked for it is still there then."""
+        found = self.drawer.kept(place, sheet)
+        if found is None:
+            async with self.turn:
+                if await _gone(request):
+                    return Response(status_code=_NOBODY)
+                found = await run_in_threadpool(self.drawer.svg, place, sheet)
+        return _svg(found)
 
     def _ids(self, request: Request) -> list[str]:
         ids = list(dict.fromkeys(one for one in request.query_params.get("ids", "").split(",") if one))
@@ -228,9 +245,10 @@ class _Studio:
         """Several places side by side."""
         return _json(facts.compared(self.shelf, self._ids(request)))
 
-    def compare_picture(self, request: Request) -> Response:
+    async def compare_picture(self, request: Request) -> Response:
         """Their intervals."""
-        return _svg(self.drawer.svg("", comparison(self.shelf, self._ids(request))))
+        ids = self._ids(request)
+        return await self._drawn(request, "", await run_in_threadpool(comparison, self.shelf, ids))
 
     def jobs_page(self, request: Request) -> Response:
         """The commands that were started here."""
@@ -283,6 +301,11 @@ class _Studio:
                 self.streams -= 1
 
         return StreamingResponse(watched(), media_type="text/event-stream")
+
+
+async def _gone(request: Request) -> bool:
+    """Whether who asked has left: the request's own end may come before that news."""
+    return await request.is_disconnected() or await request.is_disconnected()
 
 
 async def _told(request: Request) -> dict[str, Any]:

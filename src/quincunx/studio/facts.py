@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from quincunx.errors import QuincunxError
+from quincunx.lab.answer_standing import answer_standing
 from quincunx.lab.book import schema
 from quincunx.lab.book.notes import Event
 from quincunx.lab.book.progress import progress_of
@@ -106,6 +107,7 @@ def run_facts(book: Reading) -> dict[str, Any]:
         "standing": facts,
         "mended": [_event(event) for event in now.mended][-20:],
         "loop": loop_standing(book),
+        "answer": answer_standing(book),
         "rounds": [vars(made) | {"done": progress_of(book.ledger, made.round).done} for made in book.rounds],
         "config": book.config,
         "environment": json.loads(surroundings.read_text()) if surroundings.is_file() else {},
@@ -215,7 +217,7 @@ def compared(shelf: Shelf, ids: Sequence[str]) -> dict[str, Any]:
         line = line_of(shelf, place)
         if place.kind == "run":
             looped = loop_standing(shelf.book(place))
-            known = None if looped is None else looped["known"]
+            known = answer_standing(shelf.book(place)) if looped is None else looped["known"]
             line |= {
                 "summary": None if known is None else known["summary"],
                 "spent": None if looped is None else looped["spent"],

@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 
 from quincunx import plot
 from quincunx._container import read_container
+from quincunx.lab.answer_standing import answer_standing
 from quincunx.lab.book.reading import Reading, Remembered
 from quincunx.lab.loop.record import BELIEVED, Record
 from quincunx.lab.loop.standing import loop_standing, widths_spent
 from quincunx.run.archive import read_arrays
+from quincunx.studio.answer_pictures import predictive_figure
 from quincunx.studio.sheet import DRAWS, PARAMETERS, Sheet
 
 __all__ = ["run_sheets"]
@@ -25,6 +27,9 @@ def run_sheets(book: Reading) -> list[Sheet]:
     found: list[Sheet] = []
     if looped is not None:
         found += _of_loop(book, looped)
+    answer = answer_standing(book)
+    if answer is not None:
+        found += _of_answer(book, answer)
     done = book.state["done"]
     if done:
         note = f"up to {_SIMULATIONS:,} simulations of all batches that are done"
@@ -94,6 +99,40 @@ def _of_loop(book: Reading, looped: Mapping[str, Any]) -> list[Sheet]:
     return found
 
 
+def _of_answer(book: Reading, answer: Mapping[str, Any]) -> list[Sheet]:
+    said = "; ".join(f"{name} {row['mean']:.4g} +- {row['sd']:.2g}" for name, row in answer["summary"].items())
+    version, caption = answer["sha256"][:16], "Shaded regions hold 68 and 95 % of the posterior; dotted: the prior."
+    found = [
+        Sheet("answer", "Posterior", caption, f"Posterior: {said}.", version, lambda: _answer(book, answer["sha256"]))
+    ]
+    if answer["replicates"]:
+        caption = f"The observation beside {answer['replicates']} simulations at draws of the posterior: bands hold 50 and 90 %."
+        found.append(
+            Sheet(
+                "predictive",
+                "Posterior predictive",
+                caption,
+                caption,
+                version,
+                lambda: _predicted(book, answer["sha256"]),
+            )
+        )
+    return found
+
+
+def _answer(book: Reading, sha256: str) -> Figure:
+    _, spec, arrays = read_container(book.artefact_file(sha256))
+    some = np.s_[:DRAWS, :PARAMETERS]
+    return plot.corner(
+        arrays["draws"][some], spec["columns"][:PARAMETERS], prior=arrays["prior"][some], name="posterior"
+    )
+
+
+def _predicted(book: Reading, sha256: str) -> Figure:
+    _, spec, arrays = read_container(book.artefact_file(sha256))
+    return predictive_figure(arrays["observed"], arrays["replicates"], "posterior", spec["observables"])
+
+
 def _number(value: Any) -> str:
     return "[" + ", ".join(f"{one:.4g}" for one in np.ravel(value)) + "]" if np.ndim(value) else f"{value:.4g}"
 
@@ -144,7 +183,8 @@ def _failures(book: Reading) -> Figure | None:
                 flat = array[some].reshape(len(array[some]), -1)
                 for i in range(flat.shape[1]):
                     label = name.removeprefix("theta/") + (f"[{i}]" if array.ndim > 1 else "")
-                    columns.setdefault(label, []).append(flat[:, i])
+                    # a view would keep all of its shard
+                    columns.setdefault(label, []).append(flat[:, i].copy())
     names = list(columns)[:PARAMETERS]
     theta = np.stack([np.concatenate(columns[name]) for name in names], axis=1)
     return plot.failures(theta, np.concatenate(failed), names)

@@ -49,6 +49,10 @@ class Drawer:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
+    def kept(self, place: str, sheet: Sheet) -> str | None:
+        """The picture, if it was drawn before, at no cost and without a turn."""
+        return self._kept.get((place, sheet.name, sheet.version))
+
     def svg(self, place: str, sheet: Sheet) -> str:
         """The picture as an SVG document.
 

@@ -43,6 +43,8 @@ def test_events_in_order_and_after_one(book):
     first, second = book.events()[-2:]
     assert (first.kind, first.facts) == ("chosen", {"design": {"beam": 91.2}, "by": "Ada"})
     assert book.events(after=first.id) == [second] and book.events("stopped") == [second]
+    assert book.events(last=2) == [first, second] and book.events("stopped", last=5) == [second]
+    assert book.events(last=1) == Remembered.of(book).events(last=1) == [second]
     assert second.t >= first.t > 1.7e9
     with pytest.raises(UsageError, match="not to be written down"):
         book.note("bad", value=object())

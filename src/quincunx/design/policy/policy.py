@@ -16,6 +16,7 @@ from quincunx.design.space import Space
 from quincunx.errors import ShapeMismatch, UsageError
 from quincunx.learn import Surrogate
 from quincunx.learn.networks import CriticisedPolicy, UniformDesigns
+from quincunx.model import Simulator
 from quincunx.model.outcome import Outcome, flatten_outcome
 from quincunx.notebook import from_repr
 from quincunx.values import as_key, pack, register, save, unpack
@@ -28,7 +29,7 @@ class Policy(eqx.Module):
     """The next design as a function of all designs and outcomes so far, for up to `rounds` experiments of `events` events; made by `train_policy`.
 
     `kind_of` is "adaptive", "static" (the history is not looked at) or "random". `surrogate` holds the network, with its critic where it was trained
-    with one, and the losses.
+    with one, and the losses. `simulator` and `parameters` are the names of what it was trained for, empty in files of older versions.
     """
 
     kind: ClassVar[str]
@@ -39,6 +40,26 @@ class Policy(eqx.Module):
     kind_of: str = eqx.field(static=True)
     rounds: int = eqx.field(static=True)
     events: int = eqx.field(static=True)
+    simulator: str = eqx.field(static=True, default="")
+    parameters: tuple[str, ...] = eqx.field(static=True, default=())
+
+    def check(self, simulator: Simulator) -> None:
+        """Whether this simulator is the one that it was trained for, by name, parameters and outcome.
+
+        Raises:
+            UsageError: if it is another.
+        """
+        if self.simulator and (self.simulator, self.parameters) != (simulator.name, simulator.prior.columns):
+            raise UsageError(
+                f"got a policy that was trained for the simulator '{self.simulator}' of {', '.join(self.parameters)}; expected one for "
+                f"'{simulator.name}' of {', '.join(simulator.prior.columns)}; train one for this simulator"
+            )
+        its = simulator.outcome_at({name: ends[0] for name, ends in self.space.bounds})
+        if (its.shapes, its.columns) != (self.outcome.shapes, self.outcome.columns):
+            raise UsageError(
+                f"got a policy that reads outcomes {self.outcome.shapes} of {', '.join(self.outcome.columns)}; expected {its.shapes} of "
+                f"{', '.join(its.columns)}, as '{simulator.name}' gives; train one for this simulator"
+            )
 
     @property
     def network(self) -> Any:
@@ -108,6 +129,8 @@ class Policy(eqx.Module):
             "kind_of": self.kind_of,
             "rounds": self.rounds,
             "events": self.events,
+            "simulator": self.simulator,
+            "parameters": list(self.parameters),
         }
         return spec, arrays | more
 
@@ -121,6 +144,8 @@ class Policy(eqx.Module):
             spec["kind_of"],
             spec["rounds"],
             spec["events"],
+            spec.get("simulator", ""),
+            tuple(spec.get("parameters", ())),
         )
 
     def __repr__(self) -> str:

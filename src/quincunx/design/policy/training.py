@@ -117,7 +117,9 @@ def train_policy(
         functional, lambda k: build(spec, key=k), {"theta": pool}, key=k_fit, settings=settings, progress=progress
     )
     surrogate = Surrogate.of(done, spec, "total_information" if density is not None else chosen, scales)
-    return Policy(surrogate, space, simulator.describe(_one(pilot.x)), designs, rounds, events)
+    return Policy(
+        surrogate, space, simulator.describe(_one(pilot.x)), designs, rounds, events, simulator.name, simulator.prior.columns,
+    )  # fmt: skip
 
 
 def _spec(design_size: int, x_size: int, rounds: int, designs: str, width: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "artefacts": ["Artefact"],
         "book": ["Book"],
         "coordinator": ["Coordinator"],
-        "fingerprint": ["fingerprint"],
+        "fingerprint": ["fingerprint", "likelihood_fingerprint"],
         "leases": ["Lease"],
         "notes": ["Event", "Failure"],
         "opening": ["begin_book", "migrate_book", "open_book"],

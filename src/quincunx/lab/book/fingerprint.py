@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from quincunx.errors import UnsupportedPrior
 from quincunx.model.simulator import Simulator
 from quincunx.model.told import Told
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "likelihood_fingerprint"]
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
@@ -43,6 +43,29 @@ def fingerprint(simulator: Simulator) -> str:
     digest = hashlib.sha256()
     said_of_it = simulator.version, _prior(simulator), simulator.kind, *_told(simulator.function, {}), *_gold(simulator)
     for said in said_of_it:
+        digest.update(said.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def likelihood_fingerprint(simulator: Simulator) -> str | None:
+    """SHA-256 over the code of what is exactly known of a simulator's likelihood, as `fingerprint` reads code; None where none is.
+
+    It is no part of `fingerprint`: simulations stay what they are when a likelihood is corrected, what was learned from it does not.
+
+    >>> import types, numpyro.distributions as dist
+    >>> from quincunx.model import Prior, wrap
+    >>> def bell(theta, *, rng): return rng.normal(theta["mu"], 1.0, 3)
+    >>> def known(scale): return types.SimpleNamespace(log_likelihood=lambda theta, x: -scale * x)
+    >>> one, other = (wrap(bell, Prior(mu=dist.Normal(0.0, 1.0)), tractable=known(scale)) for scale in (1.0, 2.0))
+    >>> likelihood_fingerprint(one) == likelihood_fingerprint(other), fingerprint(one) == fingerprint(other)
+    (False, True)
+    """
+    exact = getattr(simulator.tractable, "log_likelihood", None)
+    if exact is None:
+        return None
+    digest = hashlib.sha256()
+    for said in _told(exact, {}):
         digest.update(said.encode())
         digest.update(b"\0")
     return digest.hexdigest()
@@ -98,6 +121,11 @@ def _told(thing: Any, seen: dict[int, Any]) -> Iterator[str]:
         inner = inspect.unwrap(function.func)
         if isinstance(inner, FunctionType):
             yield from _value([function.args, sorted(function.keywords.items())], inner, seen)
+    elif isinstance(function, MethodType):
+        yield from _told(function.__func__, seen)
+        for name, value in sorted(getattr(function.__self__, "__dict__", {}).items()):
+            yield name
+            yield from _value(value, function.__func__, seen)
     elif inspect.isclass(function):
         yield _text(function)
     elif isinstance(vars(type(function)).get("__call__"), FunctionType):

@@ -61,8 +61,8 @@ def note_within(connection: Connection, run: int, kind: str, facts: Mapping[str,
     connection.execute(insert(schema.event).values(run_id=run, t=seconds(), kind=kind, facts=text))
 
 
-def events(ledger: Ledger, *, kind: str | None = None, after: int = 0) -> list[Event]:
-    """The run's events in order, of one kind or all, after the one numbered `after`.
+def events(ledger: Ledger, *, kind: str | None = None, after: int = 0, last: int | None = None) -> list[Event]:
+    """The run's events in order, of one kind or all, after the one numbered `after`; with `last` only so many of the newest.
 
     >>> import tempfile, quincunx as qx
     >>> ledger = qx.lab.begin_book(tempfile.mkdtemp() + "/run", key=0).ledger
@@ -74,8 +74,12 @@ def events(ledger: Ledger, *, kind: str | None = None, after: int = 0) -> list[E
     asked = select(table).where(table.c.run_id == ledger.run, table.c.id > after).order_by(table.c.id)
     if kind is not None:
         asked = asked.where(table.c.kind == kind)
+    if last is not None:
+        asked = asked.order_by(None).order_by(table.c.id.desc()).limit(last)
     with ledger.database.read() as connection:
         rows = connection.execute(asked).mappings().all()
+    if last is not None:
+        rows = rows[::-1]
     return [Event(row["id"], row["t"], row["kind"], json.loads(row["facts"])) for row in rows]
 
 

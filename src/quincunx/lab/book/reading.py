@@ -83,9 +83,9 @@ class Reading:
         """The simulations that failed, with their parameters and what they said (of each batch the first thousand)."""
         return notes.failures(self.ledger, round)
 
-    def events(self, kind: str | None = None, *, after: int = 0) -> list[Event]:
-        """Events in order, of one kind or all, after the one numbered `after`."""
-        return notes.events(self.ledger, kind=kind, after=after)
+    def events(self, kind: str | None = None, *, after: int = 0, last: int | None = None) -> list[Event]:
+        """Events in order, of one kind or all, after the one numbered `after`; with `last` only so many of the newest."""
+        return notes.events(self.ledger, kind=kind, after=after, last=last)
 
     def metrics(self, name: str | None = None) -> dict[str, dict[str, np.ndarray]]:
         """For each metric arrays `step`, `value` and `t` (seconds since 1970)."""
@@ -142,9 +142,10 @@ class Remembered(Reading):
         """
         return cls(book.ledger, tuple(book.events()))
 
-    def events(self, kind: str | None = None, *, after: int = 0) -> list[Event]:
-        """Those events, of one kind or all, after the one numbered `after`."""
-        return [event for event in self.kept if (kind is None or event.kind == kind) and event.id > after]
+    def events(self, kind: str | None = None, *, after: int = 0, last: int | None = None) -> list[Event]:
+        """Those events, of one kind or all, after the one numbered `after`; with `last` only so many of the newest."""
+        found = [event for event in self.kept if (kind is None or event.kind == kind) and event.id > after]
+        return found if last is None else found[max(0, len(found) - last) :]
 
 
 def read_book(where: Where, *, run: str | None = None) -> Reading:

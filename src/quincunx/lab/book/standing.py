@@ -104,7 +104,7 @@ def standing(book: Reading) -> Standing:
         statuses = {status: int(count) for status, count in connection.execute(how)}
         coordinator = connection.execute(leader).scalar()
     rate = None if not rows or last <= first else float(rows / (last - first))
-    events = book.events()
+    mended = [event for kind in ("recovered", "lost") for event in book.events(kind)]
     return Standing(
         run=book.name,
         batches=book.state,
@@ -116,8 +116,8 @@ def standing(book: Reading) -> Standing:
         eta=None if not rate else (planned - done) / rate,
         coordinator=coordinator,
         holders=tuple(sorted(holders, key=lambda holder: holder.owner)),
-        mended=tuple(event for event in events if event.kind in ("recovered", "lost")),
-        events=tuple(events[-_EVENTS:]),
+        mended=tuple(sorted(mended, key=lambda event: event.id)),
+        events=tuple(book.events(last=_EVENTS)),
     )
 
 

@@ -11,8 +11,9 @@ from quincunx import values
 from quincunx.design import Choice
 from quincunx.design.density import density_of
 from quincunx.design.space import Design, plain_design
-from quincunx.errors import AlreadyTold, LoopStopped, NotApproved, UnexplainedData, UsageError
+from quincunx.errors import AlreadyTold, LoopStopped, NotApproved, SimulatorChanged, UnexplainedData, UsageError
 from quincunx.lab.book import Book
+from quincunx.lab.book.fingerprint import likelihood_fingerprint
 from quincunx.lab.designer import Designer
 from quincunx.lab.loop.card import loop_card, loop_text
 from quincunx.lab.loop.checking import surprise
@@ -85,7 +86,20 @@ class Loop:
             )
         density_of(self.study.simulator, self.designer.estimator)
         self.book.use(self.study.simulator)
-        self.record.once(BEGUN, 0, {"designer": self.designer.describe(), "simulator": self.study.simulator.name})
+        told = {"designer": self.designer.describe(), "simulator": self.study.simulator.name}
+        self._same_likelihood(self.record.once(BEGUN, 0, {**told, "likelihood": self._likelihood()})[1])
+
+    def _likelihood(self) -> str | None:
+        """What the loop's posteriors rest on, if the simulator states it: an estimator is kept by whoever made it."""
+        return None if self.designer.estimator is not None else likelihood_fingerprint(self.study.simulator)
+
+    def _same_likelihood(self, begun: Mapping[str, Any]) -> None:
+        # a book of an older version does not say
+        if begun.get("likelihood") not in (None, self._likelihood()):
+            raise SimulatorChanged(
+                f"got a simulator '{self.study.simulator.name}' whose log_likelihood has changed since this loop was begun; expected the same, on which "
+                "all that is known so far rests; put the old one back, or begin another run and tell it the data again"
+            )
 
     @property
     def designer(self) -> Designer:

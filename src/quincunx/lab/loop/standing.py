@@ -49,10 +49,11 @@ def loop_standing(book: Reading) -> dict[str, Any] | None:
     >>> loop_standing(book)["state"], loop_standing(book)["rounds"]
     ('propose', 4)
     """
+    # of the many events of a run without a loop none need be read
+    if not book.events(BEGUN):
+        return None
     record = Record(Remembered.of(book))
     begun = record.of(BEGUN)
-    if not begun:
-        return None
     designer = begun[0].facts["designer"]
     changed = record.of(CHANGED)
     proposed, believed, rehearsed = (record.of(kind) for kind in (PROPOSED, BELIEVED, REHEARSED))

@@ -35,8 +35,8 @@ export async function post(address, told) {
   return (await asked(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(told) })).json();
 }
 
-export async function image(address) {
-  return URL.createObjectURL(await (await asked(address)).blob());
+export async function image(address, signal) {
+  return URL.createObjectURL(await (await asked(address, { signal })).blob());
 }
 
 export async function save(address, name) {

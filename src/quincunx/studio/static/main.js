@@ -7,11 +7,13 @@ import { run } from "./run.js";
 import { answer } from "./answer.js";
 import { compare } from "./compare.js";
 import { jobs, begin } from "./jobs.js";
+import { leave } from "./pictures.js";
 
 const content = document.getElementById("content");
 const live = document.getElementById("live");
 const menu = document.getElementById("menu");
 let studio = null;
+let stale = true;
 let shown = "";
 let drawing = 0;
 
@@ -20,10 +22,31 @@ function route() {
   return { parts: path.split("/").filter(Boolean), query: new URLSearchParams(query || "") };
 }
 
+// The list is asked for once, and again after news, or for a place that it does not hold.
+let list = null;
+
+function ask() {
+  stale = false;
+  list = get("/api/places").catch((error) => {
+    stale = true;
+    throw error;
+  });
+}
+
+async function listed(id) {
+  const among = () => studio.places.find((one) => one.id === id);
+  if (stale) ask();
+  studio = await list;
+  if (id && !among()) {
+    ask();
+    studio = await list;
+  }
+  return among();
+}
+
 async function view() {
-  studio = await get("/api/places");
   const { parts, query } = route();
-  const place = studio.places.find((one) => one.id === parts[1]);
+  const place = await listed(["run", "answer"].includes(parts[0]) ? parts[1] : null);
   if (parts[0] === "run" && place) return run(studio, place, parts[2] || "overview");
   if (parts[0] === "answer" && place) return answer(studio, place);
   if (parts[0] === "compare") return compare(studio, (query.get("ids") || "").split(",").filter(Boolean));
@@ -72,11 +95,17 @@ function concerns(ids) {
   return ids.has(parts[1]) || ids.has("jobs");
 }
 
-window.addEventListener("hashchange", draw);
+window.addEventListener("hashchange", () => {
+  leave();
+  draw();
+});
 document.addEventListener("quincunx-draw", draw);
 draw();
 watch(
-  (ids) => concerns(ids) && draw(),
+  (ids) => {
+    if (!ids || [...ids].some((id) => id !== "jobs")) stale = true;
+    if (concerns(ids)) draw();
+  },
   (state) => {
     live.textContent = state === "live" ? "live" : "not connected; trying again";
     live.className = state === "live" ? "on" : "off";

@@ -30,7 +30,8 @@ function overview(studio, place, about) {
   const loop = about.loop;
   return [
     loop ? loopState(studio, place, loop) : null,
-    loop && loop.known ? knowledge(loop) : null,
+    loop && loop.known ? knowledge("What is known", loop.known) : null,
+    about.answer ? answered(about.answer) : null,
     pictures(place.id, about.pictures),
     loop && loop.timeline.length ? timeline(loop) : null,
     loop && loop.rehearsal ? rehearsal(loop.rehearsal) : null,
@@ -58,17 +59,23 @@ function loopState(studio, place, loop) {
 }
 
 // Parameters in the order of the prior: a book keeps mappings in that of the alphabet.
-function columnsOf(loop) {
-  return loop.known ? loop.known.columns || Object.keys(loop.known.summary) : [];
+function columnsOf(known) {
+  return known ? known.columns || Object.keys(known.summary) : [];
 }
 
-function knowledge(loop) {
-  const rows = columnsOf(loop).map((name) => [name, loop.known.summary[name]]).map(([name, row]) => [name, row.mean, row.sd, `${number(row["68% low"])} to ${number(row["68% high"])}`, `${number(row["95% low"])} to ${number(row["95% high"])}`]);
-  return h("section", {}, h("h2", {}, "What is known"), table(["parameter", "mean", "sd", "68 %", "95 %"], rows));
+function knowledge(title, known, ...more) {
+  const rows = columnsOf(known).map((name) => [name, known.summary[name]]).map(([name, row]) => [name, row.mean, row.sd, `${number(row["68% low"])} to ${number(row["68% high"])}`, `${number(row["95% low"])} to ${number(row["95% high"])}`]);
+  return h("section", {}, h("h2", {}, title), more, table(["parameter", "mean", "sd", "68 %", "95 %"], rows));
+}
+
+function answered(answer) {
+  const from = h("p", { class: "note" }, [(answer.method || "").toUpperCase(), answer.simulations ? `${number(answer.simulations)} simulations` : ""].filter(Boolean).join(", "), ".");
+  const warnings = (answer.warnings || []).map((text) => h("p", { class: "warn" }, text));
+  return knowledge("The answer", answer, from, warnings);
 }
 
 function timeline(loop) {
-  const names = columnsOf(loop);
+  const names = columnsOf(loop.known);
   const rows = loop.timeline.map((row) => [
     String(row.experiment),
     design(row.design) + (row.counts ? "" : " (set aside)"),
