@@ -2,13 +2,17 @@
 
 import dataclasses
 import importlib.util
+import json
+import sys
 
 import jax
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import quincunx as qx
 from quincunx import gallery
+from quincunx.cli.main import app
 from quincunx.errors import ExperimentFailed, MissingExtra, UsageError
 from quincunx.gallery.weinberg_external import FOLDER, S2
 from quincunx.lab import emulator, learn_likelihood
@@ -45,7 +49,9 @@ def looped(study, where):
 def test_the_problem_is_that_of_the_gallery_with_programs_in_its_place():
     problem = gallery.load("weinberg_command")
     assert problem.observation(1).shape == (200, 1) and problem.space == INSIDE.space
-    assert problem.simulator.outcome_at(problem.default_design).columns == ("cosine",) and problem.prior.names == ("s2",)
+    assert problem.simulator.outcome_at(problem.default_design).columns == ("cosine",) and problem.prior.names == (
+        "s2",
+    )
     row = next(row for row in gallery.table() if row["name"] == problem.name)
     assert (row["dim_theta"], row["dim_x"], row["truth"]) == (1, 1, "posterior")
 
@@ -116,6 +122,36 @@ def test_the_full_loop_on_programs_finds_the_exact_posterior(learned, tmp_path):
 def test_learned_loops_cover(learned):
     found = qx.rehearse(learned, 100, designs=[{"energy": 41.0}, {"energy": 46.5}], key=1)
     assert found.covers(), found
+
+
+def test_what_cannot_be_meant_in_the_shell_is_refused(tmp_path):
+    for words, said in (
+        (["--learn-events", "5"], "--learn N"),
+        (["--experiment", "measure.toml", "--mock"], "one of them"),
+    ):
+        done = CliRunner().invoke(app, ["loop", "weinberg_command", "--run", str(tmp_path / "run"), *words])
+        assert done.exit_code == 2 and said in done.stderr and not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_shell_runs_the_full_loop(tmp_path):
+    """Learned from 100 runs of 1000 events; measured by a program that a file declares, in the place of the problem's own."""
+    (tmp_path / "measure.toml").write_text(
+        f'argv = [{json.dumps(sys.executable)}, "{{code.measure}}", "--energy", "{{design.energy}}", "--events", "{{events}}", '
+        f'"--run", "{{seed}}", "--out", "{{output.x}}"]\ncode = [{json.dumps(str(FOLDER / "measure.py"))}]\n'
+        '[outputs.x]\npath = "x.json"\nselect = "cosines"\nshape = [1]\n'
+    )
+    words = ["loop", "weinberg_command", "--run", str(tmp_path / "run"), "--rounds", "1", "--learn", "100", "--json"]
+    words += ["--learn-events", "1000", "--experiment", str(tmp_path / "measure.toml"), "--settings", "energy=[41,47]"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["state"] == "stopped" and found["knowledge"]["s2"]["sd"] < 0.05 / np.sqrt(12)
+    book = qx.lab.read_book(tmp_path / "run")
+    (kept,) = book.artefacts("likelihood")
+    assert kept.facts == {"simulations": 100, "events": 1000}
+    again = CliRunner().invoke(app, [*words[:4], "--learn", "100", "--learn-events", "500"])
+    assert again.exit_code == 2 and "learn-events 1000" in again.stderr
 
 
 @needs_snakemake

@@ -11,8 +11,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 from quincunx.errors import UsageError
 from quincunx.infer import PotentialEstimator
-from quincunx.infer.ensemble import member_count
-from quincunx.model import Simulator
+from quincunx.infer.ensemble import member_count, over_members
+from quincunx.infer.potential import Potential
+from quincunx.model import Outcome, Simulator
 
 __all__ = ["emulator"]
 
@@ -21,24 +22,31 @@ __all__ = ["emulator"]
 class _Emulated:
     """x ~ q(x | theta, design), the equal mixture of an ensemble's members."""
 
-    estimator: PotentialEstimator
+    core: Potential
+    settings: tuple[str, ...]
+    outcome: Outcome
+
+    @classmethod
+    def of(cls, estimator: PotentialEstimator) -> "_Emulated":
+        """With all numbers in float32: what is shared with float64 calculations must not be a constant of compiled code in float32."""
+        core = jax.tree.map(lambda leaf: jnp.asarray(leaf) if eqx.is_array(leaf) else leaf, estimator.core)
+        return cls(core, tuple(estimator.reader.varied), estimator.reader.outcome)
 
     def __call__(
         self, theta: Mapping[str, Array], *, key: PRNGKeyArray, design: Mapping[str, Any] | None = None
     ) -> Any:
-        known, given = self.estimator, design or {}
-        core = known.core
+        core, given = self.core, design or {}
         k_member, k_draw = jax.random.split(key)
-        u = known.prior.to_unconstrained(known.prior.flatten({name: theta[name] for name in known.prior.names}))
-        parts = [jnp.asarray(given[name], jnp.float32).reshape(-1) for name in known.reader.varied]
+        u = core.prior.to_unconstrained(core.prior.flatten({name: theta[name] for name in core.prior.names}))
+        parts = [jnp.asarray(given[name], jnp.float32).reshape(-1) for name in self.settings]
         settings = core.conditioning.design_scale.forward(jnp.concatenate(parts) if parts else jnp.zeros(0))
         condition = jnp.concatenate([core.u_scale.forward(u), settings])
-        arrays, static = eqx.partition(core.model, eqx.is_array)
-        which = jax.random.randint(k_member, (), 0, member_count(core.model))
-        member = eqx.combine(jax.tree.map(lambda a: a[which], arrays), static)
-        x = core.conditioning.x_scale.inverse(member.sample(condition, key=k_draw))
+        # every member draws and one is kept: to choose the member first would copy its weights for every outcome
+        draws = over_members(lambda member: member.sample(condition, key=k_draw), core.model)
+        y = draws[jax.random.randint(k_member, (), 0, member_count(core.model))]
+        x = core.conditioning.x_scale.inverse(y)
         # whole numbers were spread over the unit cell above them
-        return known.reader.outcome.unflatten(jnp.where(core.integers, jnp.floor(x), x))
+        return self.outcome.unflatten(jnp.where(core.integers, jnp.floor(x), x))
 
 
 def emulator(simulator: Simulator, estimator: Any) -> Simulator:
@@ -72,7 +80,7 @@ def emulator(simulator: Simulator, estimator: Any) -> Simulator:
             f"got a likelihood of '{simulator.name}' that leaves columns of x out; expected one of whole outcomes; learn it without screen"
         )
     return Simulator(
-        _Emulated(estimator),
+        _Emulated.of(estimator),
         simulator.prior,
         name=f"{simulator.name}, learned",
         units=simulator.units or None,
