@@ -48,7 +48,7 @@ class Distinct(eqx.Module):
     which: Int[Array | np.ndarray, " e"]
 
 
-def distinct(settings: dict[str, Shaped[np.ndarray, "e ..."]]) -> Distinct | dict[str, Shaped[np.ndarray, "e ..."]]:
+def distinct(settings: dict[str, Shaped[np.ndarray, "e ..."]]) -> Any:
     """The settings of every event by their designs, where these are few: what a network makes of a design is then found once, and not for each event.
 
     >>> few = distinct({"d": np.array([2.0, 2.0, 1.0])})
