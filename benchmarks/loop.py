@@ -9,10 +9,11 @@ first times taken twice by 0.25 +- 0.02.
 500 loops of weinberg_toy x 4 on two busy cores took 1020 CPU s before loops ran beside one another; 68 and 95 % intervals held the truth within
 their binomial law; chosen energies left an sd of 0.0976 +- 0.0010, always 40 GeV 0.0975 +- 0.0009: with a budget of events the first energy stays the best.
 
-weinberg_command, whose likelihood is learned from 256 runs of a program of 5000 events each (99 CPU s): 100 loops of 2 x 200 events at 41 and 46.5 GeV took 80 CPU s
-besides those of the program; 68 and 95 % intervals held s2 in 71 and 96 of 100, and its sd went from 0.0144 to 0.0111 +- 0.0002. Beside the exact density on the same
-800 events, 20 sets of them at an energy, posterior means are off by 0.09 to 0.14 (rms) of a standard deviation between 41 and 50 GeV and by 0.27 at 40, and widths by -3 to
-+6 % on average, +12 % at 40, where the density all but vanishes at one end.
+weinberg_command, whose likelihood is learned from 256 runs of a program of 5000 events each (99 CPU s): 100 loops of 2 x 200 events at 41 and
+46.5 GeV took 80 CPU s besides those of the program; 68 and 95 % intervals held s2 in 71 and 96 of 100, and its sd went from 0.0144 to
+0.0111 +- 0.0002. Beside the exact density on the same 800 events, 20 sets of them at an energy, posterior means are off by 0.09 to 0.14 (rms)
+of a standard deviation between 41 and 50 GeV and by 0.27 at 40, and widths by -3 to +6 % on average, +12 % at 40, where the density all but
+vanishes at one end.
 
 "less" is what the chosen designs save, paired over the same parameters: the sum over parameters of log(sd at fixed designs / sd at chosen ones), in nats.
 """
