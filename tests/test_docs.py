@@ -52,3 +52,11 @@ def test_the_table_of_statuses_is_that_of_the_package():
 
     said = dict(re.findall(r"(\d) ([a-z ]+?)(?=[,|]| \|)", PAGE))
     assert {int(code): name.strip() for code, name in said.items() if int(code) < len(NAMES)} == dict(enumerate(NAMES))
+
+
+def test_the_full_loop_on_programs_ends_with_what_was_measured(namespace):
+    """The draws stay where the prior is; how right such posteriors are is told by tests/gallery/test_weinberg_external.py."""
+    names = namespace[0]
+    assert names["loop"].state == "stopped" and names["loop"].timeline()[0]["events"] == 200
+    draws = names["knowledge"].draws[:, 0]
+    assert draws.min() >= 0.2 and draws.max() <= 0.25

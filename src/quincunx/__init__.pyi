@@ -47,6 +47,7 @@ from .model import Simulator as Simulator
 from .model import Told as Told
 from .model import Trace as Trace
 from .model import command as command
+from .model import instrument as instrument
 from .model import probe as probe
 from .model import program as program
 from .model import simulator as simulator

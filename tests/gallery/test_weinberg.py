@@ -285,11 +285,11 @@ def test_the_information_of_one_event_of_the_process():
 
 def test_the_program_outside_agrees():
     """Exact moments of c, A/4 and 2/5, within standard errors; the same seed gives the same events."""
-    program = weinberg_command(events=4000)
-    sims = qx.simulate(program, 3, key=0, design={"energy": 41.0})
-    assert sims.x.shape == (3, 4000) and (sims.status == 0).all()
+    program = weinberg_command()
+    sims = qx.simulate(program, 3, key=0, design={"energy": 41.0}, events=4000)
+    assert sims.x.shape == (3, 4000, 1) and (sims.status == 0).all()
     inside = gallery.load("weinberg").simulator
-    for s2, x in zip(np.asarray(sims.theta["s2"]), np.asarray(sims.x, float)):
+    for s2, x in zip(np.asarray(sims.theta["s2"]), np.asarray(sims.x[..., 0], float)):
         a = float(asymmetry(s2, 41.0))
         for power, mean in ((1, a / 4), (2, 0.4)):
             assert abs(np.mean(x**power) - mean) < stats.norm.isf(0.5e-4 / 6) * np.std(x**power) / np.sqrt(4000)
@@ -302,9 +302,9 @@ def test_the_program_outside_agrees():
 
 @pytest.mark.skipif(importlib.util.find_spec("snakemake") is None, reason="the extra snakemake is not installed")
 def test_the_snakefile_agrees():
-    sims = qx.simulate(weinberg_snakemake(events=4000), 2, key=0, design={"energy": 41.0})
-    assert sims.x.shape == (2, 4000) and (sims.status == 0).all()
-    for s2, x in zip(np.asarray(sims.theta["s2"]), np.asarray(sims.x, float)):
+    sims = qx.simulate(weinberg_snakemake(), 2, key=0, design={"energy": 41.0}, events=4000)
+    assert sims.x.shape == (2, 4000, 1) and (sims.status == 0).all()
+    for s2, x in zip(np.asarray(sims.theta["s2"]), np.asarray(sims.x[..., 0], float)):
         assert abs(np.mean(x) - float(asymmetry(s2, 41.0)) / 4) < 4.5 * np.std(x) / np.sqrt(4000)
 
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 import quincunx as qx
 from quincunx.cli.main import app
 from quincunx.errors import UsageError
-from quincunx.lab import learn_likelihood
+from quincunx.lab import Experiment, History, emulator, learn_likelihood
+from quincunx.lab.loop.believing import believe
 
 SOURCE = """
 import jax, jax.numpy as jnp
@@ -59,6 +60,36 @@ def test_what_designs_are_expected_to_teach_is_a_lower_bound(study):
     assert np.all(curve.value <= truth + 3 * curve.se) and np.all(np.isnan(curve.upper))
     gap, error = curve.difference(2, 0)
     assert gap > 3 * error and curve.best() == {"d": 1.0}
+
+
+def test_events_of_one_simulation_are_rows_of_their_own():
+    """200 simulations of 20 events teach as 4000 rows do: the posterior of y = d a + 0.5 e from three events is the conjugate one."""
+    plain = qx.Study(line, designer=qx.Designer(qx.Space(d=(-1.0, 1.0))), key=0)
+    learned = learn_likelihood(plain, 200, events=20, method=QUICK, key=0)
+    assert learned.reader.largest == 20
+    history = History((Experiment.of({"d": 1.0}, [[0.3], [0.9], [0.6]], one=False),))
+    belief = believe(line, history, key=jax.random.key(0), estimator=learned)
+    precision = 1 + 3 / 0.25
+    mean, sd = 4 * 1.8 / precision, 1 / np.sqrt(precision)
+    # 200 parameters fix a line through the means to sd / sqrt(200) of each, and the noise to 1 / sqrt(2 * 4000)
+    assert abs(belief.draws.mean() - mean) < 4 * sd / np.sqrt(200) + 4 * sd / np.sqrt(len(belief))
+    assert abs(belief.draws.std() / sd - 1) < 4 * np.hypot(1 / np.sqrt(2 * 200), 1 / np.sqrt(2 * len(belief)))
+
+
+def test_a_learned_likelihood_stands_for_its_simulator(study):
+    """Its draws have the simulator's mean and variance, and what designs teach by them is what they teach."""
+    made = emulator(line, study.designer.estimator)
+    x = qx.simulate(made, theta={"a": np.full(4000, 0.7)}, design={"d": 0.5}, key=1).x[:, 0]
+    # the learned mean and scale are as wrong as 4000 rows let them be
+    assert abs(x.mean() - 0.35) < 4 * np.hypot(0.5 / np.sqrt(4000), 0.5 * np.sqrt(4 / 4000))
+    assert abs(x.std() / 0.5 - 1) < 4 * np.hypot(1, 1) / np.sqrt(2 * 4000) + 4 * np.sqrt(4 / 4000) / 2
+    at = {"d": np.array([0.0, 1.0])}
+    curve = qx.design.eig_curve(made, at, estimator=study.designer.estimator, n=256, key=1)
+    assert curve.value[1] <= 0.5 * np.log(5) + 3 * curve.se[1] and curve.difference(1, 0)[0] > 0
+    with pytest.raises(UsageError, match="likelihood"):
+        emulator(line, object())
+    with pytest.raises(UsageError, match="emulator"):
+        qx.Designer(study.designer.space, emulator="fast")
 
 
 def test_a_study_without_a_designer_and_a_method_without_a_likelihood_are_refused():

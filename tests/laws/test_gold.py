@@ -11,6 +11,7 @@ from quincunx.check import check_gold
 from quincunx.check.averages import LEAST_TERMS, effective_terms
 from quincunx.check.gold_identities import weights_of
 from quincunx.check.mined import mine
+from quincunx.gallery.catalogue import entry
 
 # theta and reference, close enough for r and 1 / r to have a fourth moment or nearly so.
 PAIRS = {
@@ -30,7 +31,8 @@ THREE_SD = 2 * stats.norm.sf(3.0)
 
 
 def test_every_problem_with_gold_is_in_the_table():
-    assert set(PAIRS) == {name for name in gallery.names() if gallery.load(name).gold is not None}
+    inside = [name for name in gallery.names() if entry(name).module != "weinberg_external"]
+    assert set(PAIRS) == {name for name in inside if gallery.load(name).gold is not None}
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -104,3 +104,26 @@ def test_surrogate_round_trip(data, whole, tmp_path):
     y, c = data["y"][0], data["c"][0]
     assert first.log_prob(y, c) == member.log_prob(y, c)
     assert again.spec == SPEC and again.members == 2
+
+
+def test_rows_that_belong_together_are_held_out_together():
+    """Fifty rows have one condition and one mean, which do not go by each other: to know the mean of held-out rows is to have seen others of it."""
+    rng = np.random.default_rng(3)
+    c, mean = rng.permutation(np.linspace(-2, 2, 20)), rng.normal(size=20)
+    rows = {"c": np.repeat(c, 50), "y": np.repeat(mean, 50) + 0.1 * rng.normal(size=1000)}
+    data = {name: jnp.asarray(value[:, None], jnp.float32) for name, value in rows.items()}
+    settings = FitSettings(
+        epochs=100, batch_size=100, learning_rate=3e-2, weight_decay=0.0, validation=0.25, patience=100
+    )
+
+    def wide(key):
+        return build({**SPEC, "width": 64, "depth": 2}, key=key)
+
+    alone, together = (
+        fit(NegativeLogDensity(), wide, data, key=jax.random.key(0), settings=settings, block=block)
+        for block in (1, 50)
+    )
+    # knowing nothing but the law of the means: the entropy of a normal of variance 1.01
+    nothing = 0.5 * np.log(2 * np.pi * np.e * 1.01)
+    assert alone.best_loss[0] < nothing - 0.5
+    assert together.best_loss[0] > nothing - 0.5 and together.history["validation"][-1, 0] > together.best_loss[0]

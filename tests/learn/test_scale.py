@@ -66,3 +66,24 @@ def test_dropped_columns_do_not_matter(tmp_path):
 def test_unknown_method_is_refused():
     with pytest.raises(UsageError, match="minmax"):
         Scale.fit(COLUMNS, method="minmax")
+
+
+def test_a_column_that_ends_abruptly_on_both_sides_is_read_between_its_ends():
+    cosines = np.random.default_rng(1).uniform(-1.0, 1.0, (20_000, 1))
+    scale = Scale.fit(cosines, method="bounded")
+    x = cosines[:500].astype(np.float32)
+    # the quantile function of a logistic law: its kurtosis is 4.2, that of a uniform one 1.8
+    z = np.asarray(scale.forward(cosines.astype(np.float32)))
+    assert abs(np.mean(z**4) - 4.2) < 4 * np.std(z**4) / np.sqrt(len(z))
+    np.testing.assert_allclose(scale.inverse(scale.forward(x)), x, atol=1e-5)
+    slope = jax.vmap(jax.grad(lambda c: scale.forward(c[None])[0]))(jnp.asarray(x[:, 0]))
+    np.testing.assert_allclose(scale.log_det(x), np.log(np.asarray(slope)), rtol=1e-3, atol=1e-3)
+    beyond = np.asarray(scale.forward(np.array([[-1.5], [-1.0], [1.5]], np.float32)))
+    assert np.isfinite(beyond).all() and beyond[0, 0] <= beyond[1, 0] and np.abs(beyond).max() < np.abs(z).max() + 1
+    # draws come back within what was seen, whatever a density says of its tails
+    assert np.abs(np.asarray(scale.inverse(jnp.array([[-50.0], [50.0]])))).max() < 1.001
+
+
+def test_columns_with_tails_are_not_taken_for_bounded_ones():
+    bounded, auto = (Scale.fit(COLUMNS, method=method) for method in ("bounded", "auto"))
+    np.testing.assert_array_equal(bounded.warp, auto.warp)

@@ -26,7 +26,7 @@ def designed(
 ) -> Study:
     """The study of a source with a designer: the one that its file declares, the problem's space and events, or `settings`.
 
-    What is measured is the file's own experiment if it can be called; a problem is measured by nobody.
+    What is measured is the file's own experiment if it can be called; a problem is measured by its own program, or by nobody.
 
     Raises:
         UsageError: for a source that says no settings while none are given.
@@ -37,7 +37,7 @@ def designed(
     """
     study = study_of(source)
     if source.problem is not None:
-        study = dataclasses.replace(study, experiment=None)
+        study = dataclasses.replace(study, experiment=source.problem.experiment)
     designer = study.designer
     changed: dict[str, Any] = {"events": events, "rounds": rounds, "space": space_in(settings) if settings else None}
     changed = {name: value for name, value in changed.items() if value is not None}

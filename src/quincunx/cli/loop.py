@@ -37,6 +37,21 @@ def loop(
             dir_okay=False,
         ),
     ] = None,
+    learn_events: Annotated[
+        int | None,
+        typer.Option(
+            "--learn-events",
+            metavar="M",
+            min=1,
+            help="With --learn: events in each simulation, which a program that is told {events} makes in one run.",
+        ),
+    ] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(
+            "--experiment", metavar="FILE.toml", help="The declaration of a program that measures.", dir_okay=False
+        ),
+    ] = None,
     mock: Annotated[
         bool, typer.Option("--mock", help="Simulate the experiment, at the problem's own parameters.")
     ] = False,
@@ -109,6 +124,10 @@ def loop(
         raise UsageError("--design and --again are for data; give them with --tell FILE")
     if (set_aside is None) != (why is None):
         raise UsageError("--set-aside N and --why WHY go together; give both")
+    if learn_events is not None and learn is None:
+        raise UsageError("--learn-events says how many events each simulation of --learn has; give --learn N too")
+    if experiment is not None and (mock or truth is not None):
+        raise UsageError("--experiment measures, and --mock and --truth simulate a measurement; give one of them")
     if rehearse is None and run is None:
         raise UsageError("got no --run; expected the folder of the loop's lab book; write for example --run my-run")
     from quincunx.cli.looping import Asked, go_on, looped, person
@@ -120,10 +139,19 @@ def loop(
 
         followed = read_policy(policy)
     asked = Asked.of(
-        found, settings=settings, events=events, rounds=rounds, truth=truth, mocked=mock, learn=learn, policy=policy
+        found,
+        settings=settings,
+        events=events,
+        rounds=rounds,
+        truth=truth,
+        mocked=mock,
+        learn=learn,
+        learn_events=learn_events,
+        experiment=experiment,
+        policy=policy,
     )
     if rehearse is not None:
-        _rehearse(asked.study(found, followed), rehearse, seed, json, learn=learn)
+        _rehearse(asked, found, followed, rehearse, seed, json)
         return
     assert run is not None
     again_by = go_on(source, run, name)
@@ -234,19 +262,17 @@ def _show(loop: Any, again: str, run: str, json: bool) -> int:
     return CHECK_FAILED if loop.state == "needs attention" else 0
 
 
-def _rehearse(study: Any, loops: int, seed: int | None, json: bool, *, learn: int | None) -> None:
+def _rehearse(asked: Any, source: Any, policy: Any, loops: int, seed: int | None, json: bool) -> None:
     from quincunx.cli.console import emit
     from quincunx.cli.looptext import facts_of_rehearsal, show_rehearsal
     from quincunx.cli.progress import progress
     from quincunx.lab.loop import rehearse
 
-    if learn is not None:
-        from quincunx.cli.looping import with_likelihood
-        from quincunx.lab.loop import learn_likelihood
+    study = asked.study(source, policy)
+    if asked.learn is not None:
+        from quincunx.cli.looping import learned, with_likelihood
 
-        with progress("learning the likelihood") as tell:
-            made = learn_likelihood(study, learn, key=study.key if seed is None else seed, progress=tell)
-        study = with_likelihood(study, made)
+        study = with_likelihood(study, learned(study, asked, key=study.key if seed is None else seed))
     with progress("rehearsing") as tell:
         found = rehearse(
             study,

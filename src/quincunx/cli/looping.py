@@ -22,9 +22,10 @@ from quincunx.cli.studying import study_of
 from quincunx.design import Policy
 from quincunx.design.density import density_of
 from quincunx.errors import UnknownRun, UsageError
-from quincunx.lab.loop import Loop, learn_likelihood, mock
+from quincunx.lab.loop import Loop, emulator, learn_likelihood, mock
 from quincunx.lab.loop.record import BEGUN, CHANGED, Record
 from quincunx.lab.study import Study
+from quincunx.model.command import instrument
 
 ASKED = "loop asked for"
 """The event that holds what the command line said when a loop was begun, so that it need not be said again."""
@@ -44,6 +45,8 @@ class Asked:
     rounds: int | None = None
     truth: Mapping[str, Any] | None = None
     learn: int | None = None
+    learn_events: int | None = None
+    experiment: str | None = None
     policy: str | None = None
 
     @classmethod
@@ -57,6 +60,8 @@ class Asked:
         truth: str | None,
         mocked: bool,
         learn: int | None = None,
+        learn_events: int | None = None,
+        experiment: Path | None = None,
         policy: Path | None = None,
     ) -> "Asked":
         """From the options as they are typed; a mock of a problem has the problem's own parameters unless others are given, and a policy is the
@@ -77,7 +82,9 @@ class Asked:
             )
         if theta is not None:
             source.simulator.prior.check(theta)
-        return cls(tuple(settings or ()), events, rounds, theta, learn, None if policy is None else digest(policy))
+        measured_by = None if experiment is None else str(experiment.resolve())
+        followed = None if policy is None else digest(policy)
+        return cls(tuple(settings or ()), events, rounds, theta, learn, learn_events, measured_by, followed)
 
     def study(self, source: Source, policy: Policy | None = None) -> Study:
         """The study of a source as it is asked for, following a policy if there is one."""
@@ -85,6 +92,8 @@ class Asked:
         if policy is not None:
             declared = source.module is not None and study_of(source).designer is not None
             study = following(study, policy, rounds=declared or self.rounds is not None)
+        if self.experiment is not None:
+            return dataclasses.replace(study, experiment=instrument(self.experiment))
         if self.truth is None:
             return study
         return dataclasses.replace(study, experiment=mock(study.simulator, self.truth))
@@ -96,8 +105,8 @@ class Asked:
     @classmethod
     def again(cls, facts: Mapping[str, Any]) -> "Asked":
         """The inverse of `facts`."""
-        said = (facts["events"], facts["rounds"], facts["truth"], facts.get("learn"), facts.get("policy"))
-        return cls(tuple(facts["settings"]), *said)
+        more = (facts.get(name) for name in ("learn", "learn_events", "experiment", "policy"))
+        return cls(tuple(facts["settings"]), facts["events"], facts["rounds"], facts["truth"], *more)
 
     def refuse_others(self, before: "Asked", study: Study, run: str) -> None:
         """A loop keeps to what it was begun with.
@@ -113,6 +122,8 @@ class Asked:
             "rounds": (self.rounds, designer.rounds),
             "truth": (self.truth, before.truth),
             "learn": (self.learn, before.learn),
+            "learn-events": (self.learn_events, before.learn_events),
+            "experiment": (self.experiment, before.experiment),
             "policy": (_brief(self.policy), _brief(before.policy)),
         }
         for name, (now, then) in pairs.items():
@@ -184,7 +195,7 @@ def _in(book: Any, source: Source, asked: Asked, run: str, where: str, seed: int
     asked.refuse_others(before, study, run)
     begun = record.at(BEGUN, 0)
     if before.learn is not None:
-        study = with_likelihood(study, _learned(book, study, before.learn))
+        study = with_likelihood(study, _kept(book, study, before))
     loop = Loop(study, book)
     if begun is not None:
         _say_changed(book, begun.facts["designer"], loop.designer.describe())
@@ -192,20 +203,29 @@ def _in(book: Any, source: Source, asked: Asked, run: str, where: str, seed: int
 
 
 def with_likelihood(study: Study, estimator: Any) -> Study:
-    """The same study with a learned likelihood."""
+    """The same study with a learned likelihood, which also stands for a simulator that is not a JAX function where outcomes are needed by the thousand."""
     assert study.designer is not None
-    return dataclasses.replace(study, designer=dataclasses.replace(study.designer, estimator=estimator))
+    slow = study.simulator.kind == "host" and study.designer.emulator is None
+    changed = {"emulator": emulator(study.simulator, estimator)} if slow else {}
+    return dataclasses.replace(study, designer=dataclasses.replace(study.designer, estimator=estimator, **changed))
 
 
-def _learned(book: Any, study: Study, n: int) -> Any:
+def learned(study: Study, asked: Asked, *, key: Any) -> Any:
+    """The likelihood that is asked for, learned from simulations."""
+    assert asked.learn is not None
+    with progress("learning the likelihood") as tell:
+        return learn_likelihood(study, asked.learn, events=asked.learn_events, key=key, progress=tell)
+
+
+def _kept(book: Any, study: Study, asked: Asked) -> Any:
     """The likelihood that the book keeps, learned first if there is none: it is the loop's for good, whatever is measured."""
     from quincunx import values
 
     kept = book.artefacts(LIKELIHOOD)
     if not kept:
-        with progress("learning the likelihood") as tell:
-            made = learn_likelihood(study, n, key=jax.random.fold_in(book.key, _LEARN), progress=tell)
-        book.artefact(made, LIKELIHOOD, name="likelihood.qx", facts={"simulations": n})
+        made = learned(study, asked, key=jax.random.fold_in(book.key, _LEARN))
+        facts = {"simulations": asked.learn, **({} if asked.learn_events is None else {"events": asked.learn_events})}
+        book.artefact(made, LIKELIHOOD, name="likelihood.qx", facts=facts)
         kept = book.artefacts(LIKELIHOOD)
     return values.load(book.artefact_file(kept[0].sha256))
 

@@ -7,7 +7,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int, Shaped
 
 from quincunx.errors import NoDensity, UsageError
 from quincunx.infer import PotentialEstimator
@@ -17,6 +18,10 @@ from quincunx.model.design import takes_design
 from quincunx.model.outcome import flatten_outcome
 
 __all__ = ["Density", "above", "columns_of", "density_of", "has_density", "log_each"]
+
+
+MOST_DISTINCT = 8
+"""Of so many designs a network is asked for all events at each."""
 
 
 class Density(eqx.Module):
@@ -30,6 +35,36 @@ class Density(eqx.Module):
     @abc.abstractmethod
     def __call__(self, theta: Float[Array, " d"], x: Any, design: dict[str, Array]) -> Float[Array, ""]:
         """log p(x | theta, design)."""
+
+    def of_events(self, theta: Float[Array, " d"], x: Any, design: dict[str, Array]) -> Float[Array, " e"]:
+        """log p(x_e | theta, design) of several events at one design."""
+        return jax.vmap(lambda event: self(theta, event, design))(x)
+
+
+class Distinct(eqx.Module):
+    """The settings of events that share few designs: the designs, and which of them each event was at."""
+
+    rows: dict[str, Shaped[Array | np.ndarray, "u ..."]]
+    which: Int[Array | np.ndarray, " e"]
+
+
+def distinct(settings: dict[str, Shaped[np.ndarray, "e ..."]]) -> Any:
+    """The settings of every event by their designs, where these are few: what a network makes of a design is then found once, and not for each event.
+
+    >>> few = distinct({"d": np.array([2.0, 2.0, 1.0])})
+    >>> few.rows["d"], few.which
+    (array([1., 2.]), array([1, 1, 0]...))
+    """
+    if not settings:
+        return settings
+    flat = np.concatenate([np.asarray(value).reshape(len(value), -1) for value in settings.values()], axis=1)
+    _, first, which = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    if len(first) > MOST_DISTINCT:
+        return settings
+    # few numbers of designs mean few compilations
+    size = 1 << (len(first) - 1).bit_length()
+    rows = first[np.minimum(np.arange(size), len(first) - 1)]
+    return Distinct({name: np.asarray(value)[rows] for name, value in settings.items()}, which.reshape(-1))
 
 
 class ExactDensity(Density):
@@ -70,6 +105,14 @@ class LearnedDensity(Density):
         row = jnp.concatenate(parts)[None] if parts else jnp.zeros((1, 0), jnp.float32)
         own = theta[jnp.asarray(self.columns)]
         return self.terms.combined(self.terms.each_of_members(own, {"events": event, "settings": row}))[0]
+
+    def of_events(self, theta: Float[Array, " d"], x: Any, design: dict[str, Array]) -> Float[Array, " e"]:
+        """log q(x_e | theta, design), where the network sees theta and the design once."""
+        events = flatten_outcome(jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), x), 1)
+        parts = [jnp.asarray(design[name], jnp.float32).reshape(-1) for name in self.settings]
+        row = jnp.concatenate(parts)[None] if parts else jnp.zeros((1, 0), jnp.float32)
+        own = theta[jnp.asarray(self.columns)]
+        return self.terms.combined(self.terms.each_of_members(own, {"events": events, "settings": row}))
 
 
 def has_density(simulator: Simulator) -> bool:
@@ -129,8 +172,16 @@ def columns_of(prior: Prior, names: Any) -> tuple[int, ...]:
     return tuple(column for name in names for column in found[name])
 
 
-def log_each(density: Density, theta: Float[Array, " d"], x: Any, design: dict[str, Array]) -> Float[Array, " e"]:
-    """log p(x_e | theta, design_e) of independent events, each at settings of its own."""
+def log_each(
+    density: Density, theta: Float[Array, " d"], x: Any, design: dict[str, Array] | Distinct
+) -> Float[Array, " e"]:
+    """log p(x_e | theta, design_e) of independent events, each at settings of its own, (e, ...) by name, or as `distinct` has them."""
+    if isinstance(design, Distinct):
+        rows, which = jax.tree.map(jnp.asarray, design.rows), jnp.asarray(design.which)
+        if density.learned:
+            table = jax.vmap(lambda row: density.of_events(theta, x, row))(rows)
+            return jnp.take_along_axis(table, which[None], axis=0)[0]
+        design = {name: value[which] for name, value in rows.items()}
     return jax.vmap(lambda event, row: density(theta, event, row))(x, design)
 
 

@@ -99,6 +99,8 @@ def outcomes_at(
     simulator.caller.check_design(settings)
     if simulator.kind == "jax":
         x = jax.tree.map(np.asarray, _outcomes(simulator.caller, named, key, settings, jnp.asarray(slots.mask)))
+    elif simulator.caller.makes_events:
+        x = _together(simulator, named, slots, key=key)
     else:
         rows = {name: np.repeat(value, e, axis=0) for name, value in named.items()}
         tiled = None if settings is None else {name: np.concatenate([value] * n) for name, value in settings.items()}
@@ -113,6 +115,22 @@ def outcomes_at(
             f"all of {n} simulations of '{simulator.name}' failed at {slots.settings}; expected finite outcomes; leave this design out"
         )
     return x, ok
+
+
+def _together(simulator: Simulator, theta: dict[str, np.ndarray], slots: Slots, *, key: PRNGKeyArray) -> Any:
+    """One call for each theta and each run of slots with the same settings; those that stay empty repeat the last event."""
+    used = slots.count
+    settings = {name: value[:used].astype(np.float32) for name, value in slots.settings.items()}
+    differs = [(value[1:] != value[:-1]).reshape(used - 1, -1).any(axis=1) for value in settings.values()]
+    starts = [0, *(np.flatnonzero(np.logical_or.reduce(differs)) + 1 if differs else [])]
+    parts = []
+    for number, (start, stop) in enumerate(zip(starts, [*starts[1:], used], strict=True)):
+        design = {name: value[start] for name, value in settings.items()} or None
+        own = jax.random.fold_in(key, number)
+        sims = simulate(simulator, theta=theta, events=int(stop - start), design=design, key=own)
+        parts.append(dict(sims.x) if isinstance(sims.x, Mapping) else sims.x)
+    where = np.minimum(np.arange(len(slots.mask)), used - 1)
+    return jax.tree.map(lambda *some: np.concatenate(some, axis=1)[:, where], *parts)
 
 
 @eqx.filter_jit

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from quincunx.design.density import Density, above, log_each
+from quincunx.design.density import Density, above, distinct, log_each
 from quincunx.design.experiment import Question, Slots
 from quincunx.design.found import Found
 from quincunx.model.precision import double_scope
@@ -130,7 +130,7 @@ def own_log_likelihoods(question: Question, slots: Slots, x: Any) -> Float[np.nd
     """log p(x_i | theta_i) (N,) of outcomes at the parameters that they came from, over all events."""
     with double_scope():
         x64 = jax.tree.map(lambda a: np.asarray(a, np.float64), x)
-        return np.asarray(_own(question.density, question.outer, x64, slots.settings, slots.mask))
+        return np.asarray(_own(question.density, question.outer, x64, distinct(slots.settings), slots.mask))
 
 
 @eqx.filter_jit
@@ -148,6 +148,7 @@ def _summer(question: Question, slots: Slots, inner: int) -> tuple[Callable[[int
     x, ok = question.outcomes(slots)
     x = jax.tree.map(lambda a: a.astype(np.float64), x)
     density, theta, pool = question.density, question.outer, question.inner
+    settings = distinct(slots.settings)
     size = min(inner, len(pool))
     # every row begins elsewhere in the pool of inner draws, so that rows share few of them and are nearly independent
     starts = (np.arange(len(theta)) * len(pool)) // len(theta)
@@ -156,7 +157,7 @@ def _summer(question: Question, slots: Slots, inner: int) -> tuple[Callable[[int
     def over(chunk: int, fixed: np.ndarray) -> Sums:
         begin = ((starts + chunk * size) % len(pool)).astype(np.int32)
         with double_scope():
-            parts = _sums(density, theta, x, slots.settings, slots.mask, rolled, begin, fixed, size)
+            parts = _sums(density, theta, x, settings, slots.mask, rolled, begin, fixed, size)
         return Sums(*map(np.asarray, parts), size)
 
     return over, ok, len(pool) // size

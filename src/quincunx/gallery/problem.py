@@ -17,6 +17,7 @@ from quincunx.gallery.latent import Latents
 from quincunx.gallery.precision import in_float64
 from quincunx.model import Gold, Prior, Simulator
 from quincunx.notebook import card, fields_text, from_fields, short
+from quincunx.run.simulate import simulate
 from quincunx.values import as_key
 
 Theta = Mapping[str, Any]
@@ -113,6 +114,7 @@ class Problem:
     and a `space`: the lower and upper bound of each setting, and for a vector its length, whose numbers all have these bounds; it makes a
     `quincunx.Space(problem.space, increasing=problem.increasing)`, where `increasing` names vectors of which only the values matter and not
     their order. `smooth` says that outcomes move smoothly with the settings at the same noise, so that designs can be climbed to.
+    `experiment` is a function of a design that measures, for problems whose experiment is a program of its own.
     `outcomes` lists all possible outcomes where they are finitely many, one row each.
     """
 
@@ -130,6 +132,7 @@ class Problem:
     smooth: bool = False
     default_design: dict[str, Any] | None = None
     outcomes: np.ndarray | None = None
+    experiment: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
@@ -176,6 +179,12 @@ class Problem:
         theta = self.true_theta(i)
         if self.events is None:
             return self.simulator(theta, key=key)
+        if self.simulator.caller.makes_events:
+            one = {name: np.asarray(value)[None] for name, value in theta.items()}
+            sims = simulate(
+                self.simulator, theta=one, events=self.events, design=self.default_design, key=key, workers=0
+            )
+            return jnp.asarray(sims.x[0])
         thetas = {name: jnp.broadcast_to(value, (self.events, *jnp.shape(value))) for name, value in theta.items()}
         return self.simulator.batch(thetas, keys=jax.random.split(key, self.events))
 

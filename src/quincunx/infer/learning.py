@@ -49,8 +49,11 @@ def learn(
     settings: FitSettings | None,
     key: PRNGKeyArray,
     progress: Progress | None,
+    block: int = 1,
 ) -> Surrogate:
     """Minimise a functional over the networks of a specification and keep what is needed to use them.
+
+    Rows in blocks of `block` are held out together (see `fit`).
 
     With few rows more of them are held out, so that the choice of the best epoch is not a coin toss. Ctrl-C ends the
     training, not the call: the best parameters so far come back, with a warning.
@@ -61,7 +64,14 @@ def learn(
         share = min(0.3, max(settings.validation, _HELD_OUT / n))
         settings = dataclasses.replace(settings, validation=share)
     result = fit(
-        functional, lambda k: build(spec, key=k), data, key=key, settings=settings, members=members, progress=progress
+        functional,
+        lambda k: build(spec, key=k),
+        data,
+        key=key,
+        settings=settings,
+        members=members,
+        progress=progress,
+        block=block,
     )
     if result.stopped == "interrupted":
         warnings.warn(

@@ -62,22 +62,28 @@ class Potential(eqx.Module):
         return jnp.mean(each, axis=0) if self.term == "relative" else log_mean_exp(each)
 
     def log_each_of_members(
-        self, u: Float[Array, " du"], events: Float[Array, "m dx"], design: Float[Array, "m dd"]
+        self, u: Float[Array, " du"], events: Float[Array, "m dx"], design: Float[Array, "#m dd"]
     ) -> Float[Array, "members m"]:
         """What every member of the ensemble says of every event."""
         return self.log_each_at(self.u_scale.forward(u), events, design)
 
     def log_each_at(
-        self, z: Float[Array, " dz"], events: Float[Array, "m dx"], design: Float[Array, "m dd"]
+        self, z: Float[Array, " dz"], events: Float[Array, "m dx"], design: Float[Array, "#m dd"]
     ) -> Float[Array, "members m"]:
-        """The same at a point in the network's coordinates."""
+        """The same at a point in the network's coordinates; one row of `design` serves all events."""
         if self.term != "likelihood":
             one = jnp.ones(1)
+            design = jnp.broadcast_to(design, (len(events), design.shape[1]))
             conditions = jax.vmap(lambda x, d: self.conditioning(x[None], one, d[None]))(events, design)
             return over_members(lambda member: jax.vmap(lambda c: member(z, c))(conditions), self.model)
         events = events + 0.5 * self.integers
         y = self.conditioning.x_scale.forward(events)
         settings = self.conditioning.design_scale.forward(design)
+        if len(settings) == 1:
+            # what a network makes of parameters and settings is the same for all events
+            whole = jnp.concatenate([z, settings[0]])
+            each = over_members(lambda member: jax.vmap(lambda y: member.log_prob(y, whole))(y), self.model)
+            return each + self.conditioning.x_scale.log_det(events)
 
         def likelihood(member):
             return jax.vmap(lambda y, s: member.log_prob(y, jnp.concatenate([z, s])))(y, settings)

@@ -40,12 +40,12 @@ def fit_potential(
     progress: Progress | None,
     reference_rows: bool = False,
 ) -> PotentialEstimator:
-    """Fit a likelihood or ratio of single events; sets of events are taken apart, each with its theta.
+    """Fit a likelihood or ratio of single events; sets of events are taken apart, each with its theta, and held out as a whole or not at all.
 
     `reference_rows` lets the plan see rows that were drawn from the reference of a ratio too.
     """
     k_order, k_noise, k_fit, k_valid = jax.random.split(key, 4)
-    prepared = prepare(
+    sets = prepare(
         sims,
         prior,
         x_scale=method.x_scale,
@@ -54,7 +54,8 @@ def fit_potential(
         theta_as_input=True,
         screen=method.screen,
         reference_rows=reference_rows,
-    ).single_events()
+    )
+    prepared = sets.single_events()
     raw, notes = prepared, prepared.notes
     integers = np.zeros(prepared.rows.x.shape[-1], bool)
     if term == "likelihood":
@@ -79,6 +80,7 @@ def fit_potential(
         settings=method.settings or method.default_settings,
         key=k_fit,
         progress=progress,
+        block=sets.rows.x.shape[1],
     )
     failures = None
     if prepared.rows.failure_rate > 0:

@@ -6,6 +6,7 @@ from typing import Any
 
 from quincunx.design import Optuna, Policy, Space
 from quincunx.errors import UsageError
+from quincunx.model import Simulator
 from quincunx.notebook import from_fields
 
 __all__ = ["Designer"]
@@ -27,6 +28,7 @@ class Designer:
         outcomes: all outcomes of one event, where they are finitely many, so that informations are sums over them.
         optimiser: how the space is searched (see `choose`).
         estimator: a learned likelihood or ratio, where the simulator states none: see `quincunx.lab.learn_likelihood`.
+        emulator: a fast simulator that stands for the study's where designs are compared and data are checked: see `quincunx.lab.emulator`.
         policy: what was learned by `quincunx.design.train_policy` in the same space: it proposes, in no time, in the place of a search.
 
     Raises:
@@ -54,6 +56,7 @@ class Designer:
     optimiser: str | Optuna = "auto"
     policy: Policy | None = None
     estimator: Any = None
+    emulator: Any = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):
@@ -63,6 +66,10 @@ class Designer:
         if self.rounds < 1 or not 0.0 <= self.surprise < 1.0:
             raise UsageError(
                 f"got rounds={self.rounds}, surprise={self.surprise}; expected at least one round and a probability below 1"
+            )
+        if self.emulator is not None and not isinstance(self.emulator, Simulator):
+            raise UsageError(
+                f"got {type(self.emulator).__name__} as emulator; expected a Simulator; write emulator=quincunx.lab.emulator(simulator, estimator)"
             )
         if self.per_cost and self.cost is None:
             raise UsageError("got per_cost without a cost; expected one; pass cost=function of a design")
@@ -118,6 +125,7 @@ class Designer:
             "surprise": self.surprise,
             "policy": None if self.policy is None else repr(self.policy),
             "estimator": None if self.estimator is None else type(self.estimator).__name__,
+            "emulator": None if self.emulator is None else self.emulator.name,
         }
 
     _repr_html_ = from_fields

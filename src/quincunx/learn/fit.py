@@ -128,6 +128,7 @@ def fit(
     members: int = 1,
     progress: Progress | None = None,
     state: FitState | None = None,
+    block: int = 1,
 ) -> Fit:
     """Minimise `functional` over the networks that `build` makes.
 
@@ -135,8 +136,9 @@ def fit(
     key=)` is a mean loss over a batch of them. Every member has its own initialisation, its own validation rows and its
     own order of batches. An epoch is one compiled scan on the device and one synchronisation with the host; the ragged
     last batch of an epoch is left out (another permutation brings its rows back). The parameters returned are those of each member's
-    best validation loss. Ctrl-C ends the epoch under way and returns the best so far, with `stopped == "interrupted"`; a
-    second one does so at once. A `state` from an earlier
+    best validation loss. Rows that belong together come in blocks of `block` one after another: such a block is held out as a whole or not
+    at all, and no more of its rows are looked at than would be held out one by one. Ctrl-C ends the epoch under way and returns the
+    best so far, with `stopped == "interrupted"`; a second one does so at once. A `state` from an earlier
     `Fit` with the same arguments goes on from there, to the same bits as if it had never stopped.
 
     >>> import equinox as eqx, jax, jax.numpy as jnp
@@ -155,9 +157,9 @@ def fit(
     static, layout, parameters, buffers = _members(build, k_init, members)
     if state is None:
         state = _start(parameters, layout, settings)
-    rows = _shuffled(k_split, np.tile(np.arange(n, dtype=np.int32), (members, 1)))
-    held_out, training = np.split(rows, [settings.validation_rows(n)], axis=1)
-    batches = (members, training.shape[1] // settings.batch_size, settings.batch_size)
+    held_out, training = _split(k_split, n, members, settings, block)
+    size = min(int(settings.batch_size or 1), training.shape[1])
+    batches = (members, training.shape[1] // size, size)
     keys = jax.random.split(k_train, members)
     epochs = int(settings.epochs or 0)
     epoch, stopped = int(state.epoch[0]), "budget"
@@ -214,6 +216,28 @@ def _shuffled(key: PRNGKeyArray, rows: np.ndarray) -> np.ndarray:
     """Every row of indices in an order of its own; on the host, because a sort is slow to compile."""
     generator = np.random.Generator(np.random.Philox(key=np.asarray(jax.random.key_data(key), np.uint64)[:2]))
     return generator.permuted(rows, axis=1)
+
+
+def _split(
+    key: PRNGKeyArray, n: int, members: int, settings: FitSettings, block: int
+) -> tuple[Int[np.ndarray, "m held"], Int[np.ndarray, "m rest"]]:
+    """The rows that each member holds out and those it trains on.
+
+    >>> held, rest = _split(jax.random.key(0), 40, 1, FitSettings(), 4)
+    >>> held.shape, rest.shape, len({int(row) // 4 for row in held[0]})
+    ((1, 4), (1, 36), 1)
+    """
+    block = block if n >= 2 * block else 1
+    blocks = n // block
+    order = _shuffled(key, np.tile(np.arange(blocks, dtype=np.int32), (members, 1)))
+    if block == 1:
+        held_out, training = np.split(order, [settings.validation_rows(n)], axis=1)
+        return held_out, training
+    out = min(max(1, int(round(settings.validation * blocks))), blocks - 1)
+    rows = (order[:, :, None] * block + np.arange(block, dtype=np.int32)).reshape(members, -1)
+    held_out, training = np.split(rows, [out * block], axis=1)
+    # the first rows of a shuffled whole, so that every block is looked at
+    return _shuffled(jax.random.fold_in(key, n), held_out)[:, : settings.validation_rows(n)], training
 
 
 def _assemble(static, layout, buffers, parameters):

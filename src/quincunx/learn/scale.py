@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
-from scipy.special import ndtr, ndtri
+from scipy.special import logit, ndtr, ndtri
 
 from quincunx.errors import ConstantColumnWarning, UsageError
 from quincunx.notebook import from_fields
@@ -16,8 +16,12 @@ from quincunx.values import register
 _FLOOR = 1e-14
 _HEAVY = 30.0
 """Kurtosis above which a mean and a standard deviation no longer describe a column (a normal has 3, a Laplace 6)."""
-_METHODS = ("zscore", "robust", "auto", "none")
-_LINEAR, _LOG, _ASINH, _NORMAL = 0, 1, 2, 3
+_METHODS = ("zscore", "robust", "auto", "bounded", "none")
+_LINEAR, _LOG, _ASINH, _NORMAL, _LOGIT = 0, 1, 2, 3, 4
+_EDGE, _CROWD = 0.01, 1e-3
+"""A column is bounded on both sides if more than this share of it lies within so much of its range of either end: a normal has a millionth there."""
+_BEYOND, _INSIDE = 1e-4, 5e-5
+"""How far beyond the outermost values its ends are put, and how near to them a value is read at most, as parts of the range."""
 
 
 @register("scale")
@@ -30,7 +34,8 @@ class Scale(eqx.Module):
     warp, mean and standard deviation), "robust" (asinh about the median in units of the scaled median absolute
     deviation: for tails without a variance), "auto" (the identity; the logarithm for
     a column without negative values, asinh for one with very heavy tails, where that brings its quantiles nearer to a normal's),
-    "none". A constant column gets spread 1 and a `ConstantColumnWarning`.
+    "bounded" (the logit between its ends for a column that ends abruptly on both sides, as an angle's cosine does; else as "auto"), "none".
+    A constant column gets spread 1 and a `ConstantColumnWarning`.
 
     >>> import numpy as np
     >>> scale = Scale.fit(np.array([[1.0, 10.0], [3.0, 30.0]]))
@@ -129,8 +134,9 @@ class Scale(eqx.Module):
         by_log = jnp.exp(jnp.where(self.warp == _LOG, w, 0.0)) - self.centre
         by_asinh = self.centre + self.width * jnp.sinh(jnp.where(self.warp == _ASINH, w, 0.0))
         by_normal = jax.scipy.special.ndtri(jnp.where(self.warp == _NORMAL, jnp.clip(w, 1e-7, 1 - 1e-7), 0.5))
-        choices = [by_log, by_asinh, by_normal]
-        return jnp.select([self.warp == kind for kind in (_LOG, _ASINH, _NORMAL)], choices, w)
+        by_logit = self.centre + self.width * jax.nn.sigmoid(jnp.where(self.warp == _LOGIT, w, 0.0))
+        choices = [by_log, by_asinh, by_normal, by_logit]
+        return jnp.select([self.warp == kind for kind in (_LOG, _ASINH, _NORMAL, _LOGIT)], choices, w)
 
     def log_det(self, x: Float[Array, "*batch d"] | Float[np.ndarray, "*batch d"]) -> Float[Array, "*batch"]:
         """log|det dz/dx|: what turns a density of scaled values into one of values."""
@@ -140,6 +146,9 @@ class Scale(eqx.Module):
         by_asinh = -0.5 * jnp.log1p(relative**2) - jnp.log(self.width)
         log_slope = jnp.where(self.warp == _ASINH, by_asinh, log_slope)
         log_slope = jnp.where(self.warp == _NORMAL, jax.scipy.stats.norm.logpdf(x), log_slope)
+        part = self._part(x)
+        by_logit = -jnp.log(part) - jnp.log1p(-part) - jnp.log(self.width)
+        log_slope = jnp.where(self.warp == _LOGIT, by_logit, log_slope)
         return jnp.sum(log_slope - jnp.log(self.spread), axis=-1)
 
     def _chosen(self, x):
@@ -150,10 +159,17 @@ class Scale(eqx.Module):
         # a log column met below its support is pinned there; the misspecification check is what reports it
         return jnp.maximum(jnp.where(self.warp == _LOG, x + self.centre, 1.0), self.width * 1e-3)
 
+    def _part(self, x):
+        # what lies beyond the ends is read at them
+        inside = jnp.clip((x - self.centre) / self.width, _INSIDE, 1.0 - _INSIDE)
+        return jnp.where(self.warp == _LOGIT, inside, 0.5)
+
     def _warped(self, x):
         by_asinh = jnp.arcsinh((x - self.centre) / self.width)
-        choices = [jnp.log(self._shifted(x)), by_asinh, jax.scipy.special.ndtr(x)]
-        return jnp.select([self.warp == kind for kind in (_LOG, _ASINH, _NORMAL)], choices, x)
+        part = self._part(x)
+        by_logit = jnp.log(part) - jnp.log1p(-part)
+        choices = [jnp.log(self._shifted(x)), by_asinh, jax.scipy.special.ndtr(x), by_logit]
+        return jnp.select([self.warp == kind for kind in (_LOG, _ASINH, _NORMAL, _LOGIT)], choices, x)
 
     def to_state(self) -> tuple[dict, dict[str, np.ndarray]]:
         """What a file holds of it."""
@@ -177,6 +193,8 @@ def _warp_column(x, warp, centre, width):
         return np.log(np.maximum(x + centre, width * 1e-3))
     if warp == _ASINH:
         return np.arcsinh((x - centre) / width)
+    if warp == _LOGIT:
+        return logit(np.clip((x - centre) / width, _INSIDE, 1.0 - _INSIDE))
     return ndtr(x) if warp == _NORMAL else x
 
 
@@ -185,6 +203,12 @@ def _choose(x: np.ndarray, method: str) -> tuple[int, float, float]:
     linear = (_LINEAR, 0.0, 1.0)
     if method == "zscore":
         return linear
+    low, high = float(x.min()), float(x.max())
+    near = _EDGE * (high - low)
+    if method == "bounded" and min(np.mean(x < low + near), np.mean(x > high - near)) > _CROWD:
+        # few values lie further from the true ends than they do from one another
+        beyond = max(_BEYOND, 2.0 / len(x)) * (high - low)
+        return _LOGIT, low - beyond, high - low + 2 * beyond
     median = float(np.median(x))
     spread = 1.4826 * float(np.median(np.abs(x - median))) or float(x.std()) or 1.0
     asinh = (_ASINH, median, spread)
@@ -193,7 +217,6 @@ def _choose(x: np.ndarray, method: str) -> tuple[int, float, float]:
     centred = x - x.mean()
     heavy = float(np.mean(centred**4)) > _HEAVY * float(np.mean(centred**2)) ** 2
     candidates = [linear, asinh] if heavy else [linear]
-    low = float(x.min())
     if low >= 0:
         positive = x[x > 0]
         unit = float(np.quantile(positive, 0.05)) if positive.size else 1.0

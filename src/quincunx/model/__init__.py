@@ -7,6 +7,7 @@ from quincunx.model.command import Container as Container
 from quincunx.model.command import Input as Input
 from quincunx.model.command import Output as Output
 from quincunx.model.command import command as command
+from quincunx.model.command import instrument as instrument
 from quincunx.model.command import snakemake as snakemake
 from quincunx.model.gold import Gold as Gold
 from quincunx.model.outcome import Outcome as Outcome
@@ -39,6 +40,7 @@ __all__ = [
     "Trace",
     "assay",
     "command",
+    "instrument",
     "flatten_outcome",
     "probe",
     "program",

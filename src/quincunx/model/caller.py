@@ -10,7 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from quincunx.errors import BatchAxisError, NameMismatch, ShapeMismatch, SimulatorError, UsageError
+from quincunx.errors import (
+    BatchAxisError,
+    NameMismatch,
+    ShapeMismatch,
+    SimulationFailed,
+    SimulatorError,
+    SomeFailed,
+    UsageError,
+)
 from quincunx.model.design import design_at
 from quincunx.model.told import Told
 
@@ -28,7 +36,8 @@ _RANDOMNESS: dict[str, tuple[Literal["jax", "host"], bool]] = {
 class Caller:
     """A function and how it is to be called: with JAX or not, one simulation at a time or a batch, with settings or without.
 
-    It knows no prior and checks no parameters: what is compiled or sent to other processes depends on it alone.
+    It knows no prior and checks no parameters: what is compiled or sent to other processes depends on it alone. A plain function with the
+    parameter `events` makes that many independent outcomes in one call, along the axis after that of the batch, if there is one.
 
     Raises:
         SimulatorError: if the function does not take exactly one of `key`, `keys`, `rng` and `rngs`.
@@ -46,6 +55,7 @@ class Caller:
     needs_design: bool
     accumulates: bool = False
     told: Told | None = None
+    makes_events: bool = False
 
     @classmethod
     def of(cls, function: Callable[..., Any], name: str, told: Told | None = None) -> "Caller":
@@ -62,7 +72,8 @@ class Caller:
                 f"got gold=Told(...) for simulator '{name}', a JAX function; expected Gold(trace, joint_log_prob), or a function that takes "
                 "`at` and returns (x, log-probability at `at`); JAX takes the derivatives"
             )
-        return cls(function, name, kind, batched, *_design_of(function), accumulates, told)
+        many = kind == "host" and "events" in _parameters(function) and getattr(function, "makes_events", True)
+        return cls(function, name, kind, batched, *_design_of(function), accumulates, told, many)
 
     def run_one(self, theta: dict[str, Any], random: Any, design: Mapping[str, Any] | None) -> Any:
         """Call an unbatched function once, without checks of theta; `random` is a key or a generator."""
@@ -87,10 +98,47 @@ class Caller:
         return jax.tree.map(lambda *parts: np.stack(parts), *rows)
 
     def call(self, theta: dict[str, Any], random: Any, design: Mapping[str, Any] | None) -> Any:
-        """Call the function as it is and return what it returns."""
+        """Call the function as it is and return what it returns, of one event."""
+        if not self.makes_events:
+            return self._called(theta, random, design)
+        raw = self.call_for(1, theta, random, design)
+        return raw if self.batched else jax.tree.map(lambda a: a[0], raw)
+
+    def call_for(self, events: int, theta: dict[str, Any], random: Any, design: Mapping[str, Any] | None) -> Any:
+        """Call a function that makes events: those of all simulations one after another, along one leading axis.
+
+        Raises:
+            SimulationFailed: bad_output, if there are more or fewer of them than were asked for.
+
+        >>> def noise(theta, *, rng, events):
+        ...     return theta["mu"] + rng.normal(size=(events, 2))
+        >>> Caller.of(noise, "noise").call_for(3, {"mu": 0.0}, np.random.default_rng(0), None).shape
+        (3, 2)
+        """
+        lead = (len(random), events) if self.batched else (events,)
+
+        def rows(value: Any) -> np.ndarray:
+            array = np.asarray(value)
+            if array.shape[: len(lead)] != lead:
+                raise SimulationFailed(
+                    "bad_output",
+                    f"simulator '{self.name}' returned shape {array.shape}; expected {lead} in front, a row for each of the {events} events "
+                    "that were asked for",
+                )
+            return array.reshape(-1, *array.shape[len(lead) :])
+
+        def all_rows(raw: Any) -> Any:
+            return {name: rows(value) for name, value in raw.items()} if isinstance(raw, Mapping) else rows(raw)
+
+        try:
+            return all_rows(self._called(theta, random, design, events=events))
+        except SomeFailed as some:
+            raise SomeFailed(None if some.x is None else all_rows(some.x), some.failures) from None
+
+    def _called(self, theta: dict[str, Any], random: Any, design: Mapping[str, Any] | None, **more: int) -> Any:
         self.check_design(design)
         word = next(w for w, said in _RANDOMNESS.items() if said == (self.kind, self.batched))
-        options = {word: random} if design is None else {word: random, "design": dict(design)}
+        options = {word: random, **more} if design is None else {word: random, "design": dict(design), **more}
         try:
             return self.function(theta, at=theta, **options)[0] if self.accumulates else self.function(theta, **options)
         except KeyError as error:

@@ -57,6 +57,8 @@ def run_task(caller: Caller, task: Task, *, mark: Callable[[int], None] = lambda
     """Run some rows one after the other (or as one batch), keeping exceptions and NaN as what they are: data."""
     n = task.rows.stop - task.rows.start
     k = 1 if task.events is None else task.events
+    # How many events one call makes: all of a simulation's, where the function is told their number.
+    each = k if caller.makes_events else 1
     # A worker that was told where to find the function does not know what else was said of it.
     caller = caller if caller.told == task.told else replace(caller, told=task.told)
     gold = _unknown(task, n * k)
@@ -68,57 +70,62 @@ def run_task(caller: Caller, task: Task, *, mark: Callable[[int], None] = lambda
         status[row] = code_of(error)
         messages[task.rows.start + row] = str(error) if isinstance(error, SimulationFailed) else said_by(error)
 
-    batches = [np.arange(n * k)] if caller.batched else [np.array([i]) for i in range(n * k)]
+    calls = n * k // each
+    batches = [np.arange(calls)] if caller.batched else [np.array([i]) for i in range(calls)]
     while batches:
         which = batches.pop()
-        mark(task.rows.start + int(which[0]) // k if len(which) == 1 else IDLE)
+        events = (which[:, None] * each + np.arange(each)).ravel()
+        mark(task.rows.start + int(events[0]) // k if len(which) == 1 else IDLE)
         try:
-            flat[which] = _run_some(caller, task, which, k, gold)
+            flat[events] = _run_some(caller, task, events, each, gold)
         except _NO_FAULT_OF_ANY_ROW:
             raise
         except SomeFailed as some:
             if some.x is not None:
-                flat[which] = flatten_outcome(some.x if task.told is None else task.told.rest(some.x, caller.name), 1)
-                _keep_gold(task, some.x, which, len(which), caller.name, gold)
+                flat[events] = flatten_outcome(some.x if task.told is None else task.told.rest(some.x, caller.name), 1)
+                _keep_gold(task, some.x, events, len(events), caller.name, gold)
             for place, failure in some.failures.items():
-                note(int(which[place]) // k, failure)
+                note(int(which[place]) * each // k, failure)
         except (Exception, SystemExit) as error:
             if len(which) > 1:
                 # One bad row must not cost its neighbours their outcomes.
                 batches += [np.array([i]) for i in which]
                 continue
-            note(int(which[0]) // k, error)
+            note(int(events[0]) // k, error)
     finite = np.isfinite(flat).reshape(n, -1).all(axis=1)
     status[(status == OK) & ~finite] = NON_FINITE
     shaped = flat if task.events is None else flat.reshape(n, k, -1)
     return Piece(task.rows, task.outcome.unflatten(shaped), status, messages, gold=_shaped(task, gold))
 
 
-def _run_some(caller: Caller, task: Task, which: np.ndarray, k: int, gold: dict[str, np.ndarray] | None) -> np.ndarray:
+def _run_some(
+    caller: Caller, task: Task, which: np.ndarray, each: int, gold: dict[str, np.ndarray] | None
+) -> np.ndarray:
+    k = 1 if task.events is None else task.events
+    together = task.events is not None and caller.makes_events
     rngs = [
         host_rng(
             task.seed,
             task.round,
             task.start + task.rows.start + int(i) // k,
-            None if task.events is None else int(i) % k,
+            None if task.events is None or together else int(i) % k,
         )
-        for i in which
+        for i in which[::each]
     ]
-    rows = which // k
+    rows = which[::each] // k
     if caller.batched:
         theta = {name: value[rows] for name, value in task.theta.items()}
         design = None if task.design is None else {name: value[rows] for name, value in task.design.items()}
-        raw, n = caller.call(theta, rngs, design), len(which)
-        x = caller.tidy(raw, n)
-        got = jax.tree.map(lambda a: a.shape[1:], x)
-        flat = flatten_outcome(x, 1)
+        random: Any = rngs
     else:
         row = int(rows[0])
         theta = {name: value[row] for name, value in task.theta.items()}
-        raw, n = caller.call(theta, rngs[0], design_at(task.design, row)), None
-        x = caller.tidy(raw, n)
-        got = jax.tree.map(lambda a: a.shape, x)
-        flat = flatten_outcome(x, 0)[None]
+        design, random = design_at(task.design, row), rngs[0]
+    raw = caller.call_for(k, theta, random, design) if together else caller.call(theta, random, design)
+    n = len(which) if caller.batched or together else None
+    x = caller.tidy(raw, n)
+    got = jax.tree.map(lambda a: a.shape if n is None else a.shape[1:], x)
+    flat = flatten_outcome(x, 0)[None] if n is None else flatten_outcome(x, 1)
     expected = task.outcome.shapes if task.outcome.keyed else task.outcome.shape_list[0]
     if got != expected:
         raise SimulationFailed("bad_output", f"returned shape {got}; expected {expected} as from the first simulation")

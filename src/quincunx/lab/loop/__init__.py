@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "history": ["Experiment", "History"],
         "knowledge": ["Knowledge"],
+        "emulating": ["emulator"],
         "learning": ["learn_likelihood"],
         "loop": ["Loop"],
         "measuring": ["mock"],

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from scipy.stats import multivariate_t
 
 from quincunx.design import Belief
-from quincunx.design.density import Density, density_of, log_each
+from quincunx.design.density import Density, density_of, distinct, log_each
 from quincunx.design.space import Design
 from quincunx.errors import UnexplainedData
 from quincunx.infer.potential import constrained
@@ -128,12 +128,12 @@ def pairwise(density: Density, theta: Float[np.ndarray, "n d"], x: Any, design: 
 @eqx.filter_jit
 def _pairs(density: Density, theta: Array, x: Any, settings: Any) -> Array:
     def one(row: Array, events: Any) -> Array:
-        return jnp.sum(jax.vmap(lambda event: density(row, event, settings))(events))
+        return jnp.sum(density.of_events(row, events, settings))
 
     return jax.vmap(one)(theta, x)
 
 
-def _padded(history: History) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
+def _padded(history: History) -> tuple[Any, Any, np.ndarray]:
     """Events repeated up to a power of two, so that few lengths are compiled."""
     x, settings = history.events(), history.settings()
     n = len(jax.tree.leaves(x)[0])
@@ -141,7 +141,7 @@ def _padded(history: History) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
     rows = np.minimum(np.arange(size), n - 1)
     return (
         jax.tree.map(lambda a: a[rows], x),
-        {name: values[rows] for name, values in settings.items()},
+        distinct({name: values[rows] for name, values in settings.items()}),
         (np.arange(size) < n).astype(np.float64),
     )
 
@@ -149,11 +149,15 @@ def _padded(history: History) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
 def _sampled(simulator: Simulator, density: Density, history: History, n: int, key: PRNGKeyArray) -> Belief:
     prior = simulator.prior
     start = np.asarray(prior.to_unconstrained(prior.sample_flat(4096, key=key)))
-    x, settings, mask = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), _padded(history))
+    x, settings, mask = jax.tree.map(_single, _padded(history))
     drawn = draw(_log_density, (prior, density, x, settings, mask), prior_sample=start, n=n, key=key, sampler="smc")
     theta = np.asarray(constrained(prior, drawn.u), np.float64)
     order = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(theta))
     return Belief(prior, theta[order])
+
+
+def _single(a: np.ndarray) -> Array:
+    return jnp.asarray(a) if a.dtype.kind == "i" else jnp.asarray(a, jnp.float32)
 
 
 def _log_density(u: Float[Array, " d"], data: Any) -> Float[Array, ""]:

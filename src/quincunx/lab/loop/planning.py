@@ -9,8 +9,9 @@ from quincunx.design import Belief, Choice, choose
 from quincunx.lab.loop.believing import believe
 from quincunx.lab.loop.history import History
 from quincunx.lab.study import Study
+from quincunx.model import Simulator
 
-__all__ = ["proposal", "update"]
+__all__ = ["proposal", "quick_simulator", "update"]
 
 NOTHING = History(())
 """The history before the first experiment."""
@@ -20,6 +21,12 @@ def update(study: Study, history: History, key: PRNGKeyArray) -> Belief:
     """What is known from a history, made anew from the prior and all of its data."""
     assert study.designer is not None
     return believe(study.simulator, history, key=key, estimator=study.designer.estimator)
+
+
+def quick_simulator(study: Study) -> Simulator:
+    """What gives outcomes by the thousand: the designer's emulator, or else the simulator itself."""
+    assert study.designer is not None
+    return study.simulator if study.designer.emulator is None else study.designer.emulator
 
 
 def proposal(
@@ -37,7 +44,7 @@ def proposal(
         asked = policy.propose([(one.design, one.x) for one in history.experiments], key=key)
         where = {name: [value] for name, value in asked.items()}
     choice = choose(
-        study.simulator,
+        quick_simulator(study),
         designer.space if where is None else where,
         belief=belief,
         cost=designer.cost,

@@ -33,8 +33,11 @@ class Command:
     """A program in any language, and how one simulation is handed to it and read from it.
 
     `argv` is a list, never a line for a shell. Placeholders: `{beta}` or `{theta.beta}` (a number of an array as
-    `{v[0]}`), `{design.dose}`, `{seed}` (1..2^31-1), `{input.NAME}`, `{output.NAME}` and `{code.NAME}` for the paths of
+    `{v[0]}`), `{design.dose}`, `{seed}` (1..2^31-1), `{events}`, `{input.NAME}`, `{output.NAME}` and `{code.NAME}` for the paths of
     files, `{upstream.NAME}` for the outputs of the stage before. Double braces to have them as they are.
+
+    A program that is told `{events}` makes that many independent events in one run: its outputs have one row for each, and `shape` is that
+    of one. It is asked for one unless more are wanted.
 
     Args:
         outputs: by name, an `Output` or the path of one; one output gives an array, several a dict of arrays.
@@ -138,6 +141,11 @@ class Command:
             *((text, where) for text, where in given if text is not None),
         )
 
+    @property
+    def makes_events(self) -> bool:
+        """Whether the program is told how many events to make."""
+        return any("events" in placeholders(template, where) for template, where in self.templates())
+
     def files(self) -> tuple[str, ...]:
         """Placeholders for the paths of files."""
         fixed = [name for name, output in self.outputs.items() if output.fixed]
@@ -161,8 +169,13 @@ class Command:
                 f"got the command '{self.name}' on {sys.platform}; expected a POSIX system, where a program and all that "
                 "it started can be ended together; run it under Linux, macOS or WSL"
             )
+        if self.makes_events and "events" in parameters:
+            raise UsageError(
+                f"got the placeholder {{events}} in '{self.name}' and a parameter of that name; expected the number of events alone to be called "
+                "so; write {theta.events} for the parameter, and another name for it where both are needed"
+            )
         known = [] if self.batch else [*parameters, *(f"theta.{name}" for name in parameters), "seed"]
-        known += [*self.files(), *(f"upstream.{name}" for name in upstream)]
+        known += ["events", *self.files(), *(f"upstream.{name}" for name in upstream)]
         for template, where in self.templates():
             check_placeholders(template, known, where, free=None if self.batch else "design.")
         self.program()

@@ -22,7 +22,8 @@ def key_of(command: Command, point: Point, *, upstream: str | None = None, last:
     """SHA-256 of everything that one simulation's outcome depends on, as canonical JSON.
 
     That is the name and version, argv and variables as templates, the content of templates and code, the container's
-    digest, parameters and settings to the last bit, the seed, what is read and how, and the key of the stage before.
+    digest, parameters and settings to the last bit, the seed, the number of events, what is read and how, and the key of the stage
+    before.
     Where files lie, time and memory limits, and the machine are left out. Of a stage that others follow, only the
     paths of its outputs count, not how they would be read.
 
@@ -32,7 +33,7 @@ def key_of(command: Command, point: Point, *, upstream: str | None = None, last:
     >>> key_of(sir, at) == key_of(elsewhere, at), key_of(sir, at) == key_of(sir, Point({"beta": 0.5}, None, 8))
     (True, False)
     """
-    document = {
+    document: dict[str, Any] = {
         "schema": _SCHEMA,
         "name": command.name,
         "version": command.version,
@@ -52,6 +53,8 @@ def key_of(command: Command, point: Point, *, upstream: str | None = None, last:
         "outputs": {name: output.to_spec() if last else output.path for name, output in command.outputs.items()},
         "upstream": upstream,
     }
+    if point.events is not None:
+        document["events"] = point.events
     return _sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
 

@@ -103,14 +103,14 @@ class Output:
         shape = None if self.shape is None else list(self.shape)
         return {"path": self.path, "reader": self.reader, "select": select, "shape": shape}
 
-    def _arranged(self, raw: np.ndarray, rows: int | None) -> np.ndarray:
-        """A batch's rows first, where the reader puts the places it was asked for first; of one simulation, a single
-        match of a pattern without an axis of matches."""
+    def _arranged(self, raw: np.ndarray, leading: int) -> np.ndarray:
+        """The `leading` axes of a batch and of events first, where the reader puts the places it was asked for first; without any, a
+        single match of a pattern without an axis of matches."""
         several = isinstance(self.select, tuple) and self.reader in ("json", "regex")
         parts = list(raw) if several else [raw]
-        if rows is None and self.reader == "regex":
+        if not leading and self.reader == "regex":
             parts = [part[0] if len(part) == 1 else part for part in parts]
-        return np.stack(parts, axis=0 if rows is None else 1) if several else np.asarray(parts[0])
+        return np.stack(parts, axis=leading) if several else np.asarray(parts[0])
 
     def find(self, folder: Path) -> Path:
         """The one file that is meant.
@@ -128,8 +128,8 @@ class Output:
         have = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         raise SimulationFailed("bad_output", f"the output '{self.path}' is missing; the program left {have[:10]}")
 
-    def read(self, folder: Path, rows: int | None = None) -> np.ndarray:
-        """The numbers of one simulation, or of a batch along a first axis of `rows`.
+    def read(self, folder: Path, rows: int | None = None, events: int | None = None) -> np.ndarray:
+        """The numbers of one simulation, or of a batch along a first axis of `rows`; of `events` along the axis after that.
 
         Raises:
             SimulationFailed: bad_output, if the file is missing, cannot be read, or has numbers of another shape.
@@ -141,7 +141,7 @@ class Output:
             raw = np.asarray(READERS[self.reader](path, select))
             if raw.dtype.kind not in "fiub":
                 raise TypeError(f"the numbers are of dtype {raw.dtype}")
-            raw = self._arranged(raw, rows)
+            raw = self._arranged(raw, leading=(rows is not None) + (events is not None))
         except (MissingExtra, UsageError):
             raise
         except Exception as error:
@@ -155,6 +155,15 @@ class Output:
                 "bad_output", f"'{self.path}' holds shape {array.shape}; expected a first axis of {rows}, one row each"
             )
         one = array.shape if rows is None else array.shape[1:]
+        if events is not None:
+            found = one[0] if one else None
+            if found != events:
+                said = f"{found} events" if one else "a single number"
+                raise SimulationFailed(
+                    "bad_output",
+                    f"'{self.path}' holds {said}; expected the {events} that were asked for by {{events}}, one row each",
+                )
+            one = one[1:]
         if self.shape == (1,) and one == ():
             return array[..., None]
         if self.shape is not None and one != self.shape:

@@ -16,7 +16,7 @@ __all__ = ["ONE", "TABLES", "Point"]
 
 @dataclass(frozen=True)
 class Point:
-    """What one simulation is given: parameters and settings by name, and a seed in 1..2^31-1.
+    """What one simulation is given: parameters and settings by name, a seed in 1..2^31-1, and how many events it is to make.
 
     >>> Point({"beta": np.float64(0.5)}, None, 7).seed
     7
@@ -25,6 +25,7 @@ class Point:
     theta: Mapping[str, Any]
     design: Mapping[str, Any] | None
     seed: int
+    events: int | None = None
 
     def document(self) -> dict[str, Any]:
         """All of it as plain numbers, in the groups `theta`, `design` and `seed`."""
@@ -33,13 +34,14 @@ class Point:
         return {**said, "seed": self.seed}
 
     def values(self) -> dict[str, str]:
-        """Every number as text, by placeholder: `beta` and `theta.beta`, `design.dose`, `seed`."""
+        """Every number as text, by placeholder: `beta` and `theta.beta`, `design.dose`, `seed`, and `events` where it is told."""
         theta, design = columns(self.theta), columns(self.design or {})
         return {
             **theta,
             **{f"theta.{name}": text for name, text in theta.items()},
             **{f"design.{name}": text for name, text in design.items()},
             "seed": str(self.seed),
+            **({} if self.events is None else {"events": str(self.events)}),
         }
 
 

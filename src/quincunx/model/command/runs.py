@@ -30,7 +30,8 @@ _SEED_END = 2**31
 class OneByOne:
     """One or more commands, one after another, as a plain simulator of one simulation at a time.
 
-    Each stage has a seed of its own, drawn from the simulation's generator, and a key that includes the one before.
+    Each stage has a seed of its own, drawn from the simulation's generator, and a key that includes the one before. Where a stage is told
+    `{events}`, the outcome has them along its first axis.
 
     >>> shout = Command(["echo", "{beta}"], {"x": {"path": "stdout", "reader": "regex", "select": ".+"}})
     >>> OneByOne((shout,))({"beta": 0.5}, rng=np.random.default_rng(0))
@@ -41,10 +42,18 @@ class OneByOne:
 
     stages: tuple[Command, ...]
 
-    def __call__(self, theta: Mapping[str, Any], *, rng: np.random.Generator, design: Any = None) -> Any:
+    @property
+    def makes_events(self) -> bool:
+        """Whether one call makes as many events as it is asked for."""
+        return any(stage.makes_events for stage in self.stages)
+
+    def __call__(
+        self, theta: Mapping[str, Any], *, rng: np.random.Generator, design: Any = None, events: int = 1
+    ) -> Any:
         """The outcome: an array, or a dict of arrays where the last stage has several outputs."""
         _check_settings(self.stages, design)
-        points = [Point(theta, design, int(rng.integers(1, _SEED_END))) for _ in self.stages]
+        count = events if self.makes_events else None
+        points = [Point(theta, design, int(rng.integers(1, _SEED_END)), count) for _ in self.stages]
         with ExitStack() as open_folders:
             files: dict[str, Path] = {}
             key: str | None = None
@@ -67,16 +76,27 @@ class OneByOne:
 @register("command_batch")
 @dataclass(frozen=True)
 class Together:
-    """A batch command as a plain simulator of many simulations at once; what the cache has is not run again."""
+    """A batch command as a plain simulator of many simulations at once; what the cache has is not run again.
+
+    Where it is told `{events}`, the outcomes have them along their second axis.
+    """
 
     kind: ClassVar[str]
 
     command: Command
 
-    def __call__(self, theta: Mapping[str, Any], *, rngs: Sequence[np.random.Generator], design: Any = None) -> Any:
+    @property
+    def makes_events(self) -> bool:
+        """Whether each simulation of a call makes as many events as it is asked for."""
+        return self.command.makes_events
+
+    def __call__(
+        self, theta: Mapping[str, Any], *, rngs: Sequence[np.random.Generator], design: Any = None, events: int = 1
+    ) -> Any:
         """Outcomes along a first axis."""
+        count = events if self.makes_events else None
         points = [
-            Point({name: value[i] for name, value in theta.items()}, design_at(design, i), _seed(rng))
+            Point({name: value[i] for name, value in theta.items()}, design_at(design, i), _seed(rng), count)
             for i, rng in enumerate(rngs)
         ]
         cache = None if self.command.cache is None else Cache(self.command.cache)
@@ -96,7 +116,7 @@ class Together:
         command = self.command
         with scratch(command.scratch, key[:12], command.keep) as folder:
             carry_out(command, points, {}, folder)
-            return _read(command, folder, len(points))
+            return _read(command, folder, len(points), points[0].events)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return self.command.to_state()
@@ -123,7 +143,7 @@ def _arrays_of(command: Command, point: Point, upstream: Mapping[str, Path], key
         return found
     with scratch(command.scratch, key[:12], command.keep) as folder:
         carry_out(command, [point], upstream, folder)
-        arrays = _read(command, folder, None)
+        arrays = _read(command, folder, None, point.events)
     if cache is not None:
         cache.put_arrays(key, arrays)
     return arrays
@@ -144,9 +164,9 @@ def _files_of(
     return files
 
 
-def _read(command: Command, folder: Path, rows: int | None) -> dict[str, np.ndarray]:
+def _read(command: Command, folder: Path, rows: int | None, events: int | None) -> dict[str, np.ndarray]:
     try:
-        return {name: output.read(folder, rows) for name, output in command.outputs.items()}
+        return {name: output.read(folder, rows, events) for name, output in command.outputs.items()}
     except SimulationFailed as failure:
         raise SimulationFailed(failure.outcome, failure.detail, tail(folder / "stderr")) from failure
 

@@ -30,6 +30,7 @@ __all__ = ["Workflow", "snakemake"]
 
 _SEED_END = 2**31
 _CONFIG = "quincunx_config.json"
+_EVENTS = "{events}"
 
 
 @register("snakemake")
@@ -39,6 +40,9 @@ class Workflow:
 
     For simulation i of a batch of `config["count"]`, `parameters/{i}.json` holds theta, design and seed, as the format
     json of an `Input` does. Its outputs are asked for by name, with `{i}` in their paths, so no rule needs to list them.
+
+    A value `"{events}"` in `config` is the number of independent events that every simulation is to make: its outputs then have one row
+    for each, and `shape` is that of one. It is asked for one unless more are wanted.
 
     Raises:
         UsageError: for an output without `{i}`, or a configuration key that Snakemake does not pass on: keys have two
@@ -94,22 +98,33 @@ class Workflow:
         for name, value in changed.items():
             object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
 
-    def __call__(self, theta: Mapping[str, Any], *, rngs: Sequence[np.random.Generator], design: Any = None) -> Any:
-        """Outcomes along a first axis.
+    @property
+    def makes_events(self) -> bool:
+        """Whether each simulation of a call makes as many events as it is asked for."""
+        return _EVENTS in self.config.values()
+
+    def __call__(
+        self, theta: Mapping[str, Any], *, rngs: Sequence[np.random.Generator], design: Any = None, events: int = 1
+    ) -> Any:
+        """Outcomes along a first axis; where it is told the number of events, these along a second.
 
         Raises:
             SimulationFailed: if the run ends before its time or without an end.
             SomeFailed: if some of its simulations have no outcome.
         """
+        count = events if self.makes_events else None
         points = [
             Point(
-                {name: value[i] for name, value in theta.items()}, design_at(design, i), int(rng.integers(1, _SEED_END))
+                {name: value[i] for name, value in theta.items()},
+                design_at(design, i),
+                int(rng.integers(1, _SEED_END)),
+                count,
             )
             for i, rng in enumerate(rngs)
         ]
         with scratch(self.scratch, "snakemake", self.keep) as folder:
             said = self._run(points, folder)
-            rows, failures = self._read(len(points), folder, said)
+            rows, failures = self._read(len(points), folder, said, count)
             if failures and len(points) == 1:
                 raise failures[0]
         if len(failures) == len(points):
@@ -128,7 +143,8 @@ class Workflow:
             (folder / "parameters").mkdir()
             for i, point in enumerate(points):
                 (folder / "parameters" / f"{i}.json").write_text(ONE["json"](point), encoding="utf-8")
-            (folder / _CONFIG).write_text(json.dumps({**self.config, "count": len(points)}), encoding="utf-8")
+            told = {name: points[0].events if value == _EVENTS else value for name, value in self.config.items()}
+            (folder / _CONFIG).write_text(json.dumps({**told, "count": len(points)}), encoding="utf-8")
         targets = [
             render(output.path, {"i": str(i)}, "outputs")
             for i in range(len(points))
@@ -144,7 +160,7 @@ class Workflow:
         return said if ended.code else ""
 
     def _read(
-        self, n: int, folder: Path, said: str
+        self, n: int, folder: Path, said: str, events: int | None
     ) -> tuple[list[dict[str, np.ndarray] | None], dict[int, SimulationFailed]]:
         rows: list[dict[str, np.ndarray] | None] = []
         failures = {}
@@ -156,7 +172,7 @@ class Workflow:
             try:
                 if said and not all((folder / output.path).is_file() for output in files.values()):
                     raise SimulationFailed("failed", f"a job of simulation {i} of the batch failed", said)
-                rows.append({name: output.read(folder) for name, output in files.items()})
+                rows.append({name: output.read(folder, events=events) for name, output in files.items()})
             except SimulationFailed as failure:
                 rows.append(None)
                 failures[i] = failure

@@ -29,6 +29,7 @@ def carry_out(command: Command, points: Sequence[Point], upstream: Mapping[str, 
     """
     shown = folder if command.container is None else INSIDE
     values = {} if command.batch else points[0].values()
+    values |= {} if points[0].events is None else {"events": str(points[0].events)}
     values |= {f"input.{name}": str(shown / file.path) for name, file in command.inputs.items()}
     values |= {f"output.{name}": str(shown / output.path) for name, output in command.outputs.items()}
     for group, files in (("code", command.code), ("upstream", upstream)):
