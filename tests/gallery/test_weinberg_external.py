@@ -14,7 +14,7 @@ import quincunx as qx
 from quincunx import gallery
 from quincunx.cli.main import app
 from quincunx.errors import ExperimentFailed, MissingExtra, UsageError
-from quincunx.gallery.weinberg_external import FOLDER, S2
+from quincunx.gallery.weinberg_external import FOLDER, LEARN, S2
 from quincunx.lab import emulator, learn_likelihood
 from quincunx.lab.loop.measuring import measure
 
@@ -167,3 +167,13 @@ def test_a_loop_by_snakemake(tmp_path):
     knowledge, history, timeline = looped(dataclasses.replace(study, designer=own), tmp_path / "run")
     assert history.experiments[0].x.shape == (200, 1) and timeline[0]["events"] == 200
     assert knowledge.draws.std() < 0.05 / np.sqrt(12)
+
+
+@pytest.mark.slow
+def test_its_demo_is_the_full_loop(tmp_path):
+    done = CliRunner().invoke(app, ["demo", "weinberg_command", "--out", str(tmp_path / "run"), "-n", "20", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["experiments"] == 4 and (tmp_path / "run" / "report.html").is_file()
+    book = qx.lab.read_book(tmp_path / "run")
+    assert book.artefacts("likelihood")[0].facts == {"simulations": LEARN[0], "events": LEARN[1]}

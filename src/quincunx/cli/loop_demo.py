@@ -33,7 +33,17 @@ def loop_demo(source: Source, where: Path, *, loops: int, seed: int, json: bool)
     The designs that were chosen are then run again on `loops` parameters of the prior: their posteriors must hold the truth as often as they say.
     Says whether a check failed.
     """
-    asked = Asked.of(source, settings=None, events=None, rounds=EXPERIMENTS + 1, truth=None, mocked=True)
+    learn, learn_events = source.problem.learn or (None, None)
+    asked = Asked.of(
+        source,
+        settings=None,
+        events=None,
+        rounds=EXPERIMENTS + 1,
+        truth=None,
+        mocked=source.problem.experiment is None,
+        learn=learn,
+        learn_events=learn_events,
+    )
     again = go_on(source.text, str(where), None)
     say(f"{source.problem.title}: {EXPERIMENTS} experiments, each chosen by what is known before it, into {where}")
     try:

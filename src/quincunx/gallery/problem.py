@@ -114,7 +114,8 @@ class Problem:
     and a `space`: the lower and upper bound of each setting, and for a vector its length, whose numbers all have these bounds; it makes a
     `quincunx.Space(problem.space, increasing=problem.increasing)`, where `increasing` names vectors of which only the values matter and not
     their order. `smooth` says that outcomes move smoothly with the settings at the same noise, so that designs can be climbed to.
-    `experiment` is a function of a design that measures, for problems whose experiment is a program of its own.
+    `experiment` is a function of a design that measures, for problems whose experiment is a program of its own; `learn` says from how many
+    simulations of how many events each a loop learns the likelihood that their simulator does not state.
     `outcomes` lists all possible outcomes where they are finitely many, one row each.
     """
 
@@ -133,6 +134,7 @@ class Problem:
     default_design: dict[str, Any] | None = None
     outcomes: np.ndarray | None = None
     experiment: Callable[..., Any] | None = None
+    learn: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:

@@ -15,6 +15,8 @@ FOLDER = Path(__file__).parent / "weinberg_commands"
 """Where `generate.py` and `measure.py` are, and the `Snakefile` and `measure.smk` over them: examples to copy."""
 S2 = 0.2315
 """What `measure.py` hides."""
+LEARN = (256, 5000)
+"""Simulations, and events in each, from which the likelihood is learned to a tenth of a posterior's width at most energies."""
 
 
 def problem_command(*, low: float = 0.20, high: float = 0.25, events: int = 200) -> Problem:
@@ -69,6 +71,7 @@ def _problem(name: str, simulator: Simulator, measure: Any, low: float, high: fl
         default_design=inside.default_design,
         derived=inside.derived,
         experiment=measure,
+        learn=LEARN,
     )
 
 

@@ -100,7 +100,8 @@ def _of_loop(book: Reading, looped: Mapping[str, Any]) -> list[Sheet]:
 
 
 def _of_answer(book: Reading, answer: Mapping[str, Any]) -> list[Sheet]:
-    said = "; ".join(f"{name} {row['mean']:.4g} +- {row['sd']:.2g}" for name, row in answer["summary"].items())
+    rows = [(name, answer["summary"][name]) for name in answer["columns"]]
+    said = "; ".join(f"{name} {row['mean']:.4g} +- {row['sd']:.2g}" for name, row in rows)
     version, caption = answer["sha256"][:16], "Shaded regions hold 68 and 95 % of the posterior; dotted: the prior."
     found = [
         Sheet("answer", "Posterior", caption, f"Posterior: {said}.", version, lambda: _answer(book, answer["sha256"]))
