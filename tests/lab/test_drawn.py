@@ -33,6 +33,7 @@ def test_the_draws_are_the_answer_s_and_the_data_are_simulated_at_them(studied):
     (kept,) = book.artefacts(DRAWN)
     shown = values.load(book.artefact_file(kept.sha256))
     np.testing.assert_array_equal(shown.draws, np.asarray(posterior.standard_run().theta)[:ROWS])
+    np.testing.assert_array_equal(shown.bounds, posterior.prior.bounds)
     assert shown.columns == posterior.prior.columns and len(shown.replicates) == FEWEST
     np.testing.assert_array_equal(shown.observed, np.float32([0.5, 0.1]))
     # each datum is a draw of mu and noise of variance one: their sum over both numbers has variance 4 var(mu) + 2

@@ -60,8 +60,8 @@ def study_in(folder):
     rng = np.random.default_rng(0)
     observed = np.array([0.5, -0.5], np.float32)
     shown = AnswerDraws(
-        ("b", EVIL), rng.normal(size=(500, 2)), 3 * rng.normal(size=(500, 2)), ("x", "y"), observed,
-        rng.normal(size=(50, 2)),
+        ("b", EVIL), rng.normal(size=(500, 2)), 3 * rng.normal(size=(500, 2)), np.array([[-np.inf, np.inf]] * 2),
+        ("x", "y"), observed, rng.normal(size=(50, 2)),
     )  # fmt: skip
     row = {"mean": 0.1, "sd": 1.0, "68% low": -0.9, "68% high": 1.1, "95% low": -1.9, "95% high": 2.1, "ess": 500.0}
     facts = {

@@ -57,7 +57,7 @@ class Marginal(eqx.Module):
         from quincunx.plot import corner
 
         draws = self.prior.flatten(self.sample(STANDARD_DRAWS, key=0))
-        return corner(np.asarray(draws), list(self.prior.columns), **options)
+        return corner(np.asarray(draws), list(self.prior.columns), **{"bounds": self.prior.bounds, **options})
 
     __repr__ = fields_text
     _repr_html_ = from_fields

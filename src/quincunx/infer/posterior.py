@@ -137,9 +137,12 @@ class Posterior(eqx.Module):
         return corner(
             np.asarray(run.theta),
             list(self.prior.columns),
-            prior=np.asarray(background),
-            truth=None if truth is None else np.asarray(flat_theta(self.prior, truth)),
-            **options,
+            **{
+                "bounds": self.prior.bounds,
+                "prior": np.asarray(background),
+                "truth": None if truth is None else np.asarray(flat_theta(self.prior, truth)),
+                **options,
+            },
         )
 
     def to_arviz(self, n: int = STANDARD_DRAWS, *, key: PRNGKeyArray | int = 0) -> Any:

@@ -33,11 +33,11 @@ _PICTURED = 0x70696374
 @register("answer_draws")
 @dataclass(frozen=True, eq=False, repr=False)
 class AnswerDraws:
-    """Draws of a posterior and of its prior (n, d), and the observation (F,) beside data simulated at some of the draws (m, F).
+    """Draws of a posterior and of its prior (n, d) with the prior's bounds (d, 2), and the observation (F,) beside data simulated at draws (m, F).
 
     Of a set of events the F numbers are summaries; `observables` names them. Without predictive data m = 0.
 
-    >>> AnswerDraws(("mu",), np.zeros((3, 1)), np.ones((3, 1)), ("x",), np.zeros(1), np.zeros((0, 1)))
+    >>> AnswerDraws(("mu",), np.zeros((3, 1)), np.ones((3, 1)), np.array([[-1.0, 1.0]]), ("x",), np.zeros(1), np.zeros((0, 1)))
     3 draws of mu, 0 simulations at them
     """
 
@@ -46,20 +46,22 @@ class AnswerDraws:
     columns: tuple[str, ...]
     draws: Float[np.ndarray, "n d"]
     prior: Float[np.ndarray, "k d"]
+    bounds: Float[np.ndarray, "d 2"]
     observables: tuple[str, ...]
     observed: Float[np.ndarray, " f"]
     replicates: Float[np.ndarray, "m f"]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What a file holds of it."""
-        arrays = {name: getattr(self, name) for name in ("draws", "prior", "observed", "replicates")}
+        arrays = {name: getattr(self, name) for name in ("draws", "prior", "bounds", "observed", "replicates")}
         return {"columns": list(self.columns), "observables": list(self.observables)}, arrays
 
     @classmethod
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "AnswerDraws":
         """The inverse of `to_state`."""
         names, seen = tuple(spec["columns"]), tuple(spec["observables"])
-        return cls(names, arrays["draws"], arrays["prior"], seen, arrays["observed"], arrays["replicates"])
+        own, before, bounds = arrays["draws"], arrays["prior"], arrays["bounds"]
+        return cls(names, own, before, bounds, seen, arrays["observed"], arrays["replicates"])
 
     def __repr__(self) -> str:
         return f"{len(self.draws)} draws of {', '.join(self.columns)}, {len(self.replicates)} simulations at them"
@@ -87,9 +89,8 @@ def keep_drawn(book: Book, study: Study, posterior: Posterior, sha256: str, *, r
     n = int(np.clip(known.get("simulations", 0) // SHARE, FEWEST, MOST))
     some = draws[:: max(1, len(draws) // n)][:n]
     names, observed, replicates = _predictive(study, posterior, next(iter(book.shards())), some, key)
-    kept = AnswerDraws(
-        prior.columns, draws, np.asarray(prior.sample_flat(rows, key=key), np.float32), names, observed, replicates
-    )
+    before = np.asarray(prior.sample_flat(rows, key=key), np.float32)
+    kept = AnswerDraws(prior.columns, draws, before, np.asarray(prior.bounds), names, observed, replicates)
     # a mapping has no order in the book, and draws have columns
     facts = {
         "posterior": sha256,

@@ -161,6 +161,15 @@ class Prior(eqx.Module):
         """The highest value of each flat number, inf where there is none."""
         return np.concatenate([t.bounds()[1] for t in self.transforms])
 
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """(low, high) of each flat number, as pictures take them.
+
+        >>> Prior(a=dist.Uniform(0.0, 1.0), b=dist.Normal(0.0, 1.0)).bounds
+        [(0.0, 1.0), (-inf, inf)]
+        """
+        return [(float(low), float(high)) for low, high in zip(self.low, self.high, strict=True)]
+
     def sample(
         self, n: int | tuple[int, ...] | None = None, *, key: int | np.integer | PRNGKeyArray
     ) -> dict[str, Float[Array, "..."]]:

@@ -124,9 +124,9 @@ def _of_answer(book: Reading, answer: Mapping[str, Any]) -> list[Sheet]:
 def _answer(book: Reading, sha256: str) -> Figure:
     _, spec, arrays = read_container(book.artefact_file(sha256))
     some = np.s_[:DRAWS, :PARAMETERS]
-    return plot.corner(
-        arrays["draws"][some], spec["columns"][:PARAMETERS], prior=arrays["prior"][some], name="posterior"
-    )
+    names = spec["columns"][:PARAMETERS]
+    bounds = arrays["bounds"][:PARAMETERS].tolist()
+    return plot.corner(arrays["draws"][some], names, bounds=bounds, prior=arrays["prior"][some], name="posterior")
 
 
 def _predicted(book: Reading, sha256: str) -> Figure:
@@ -140,11 +140,13 @@ def _number(value: Any) -> str:
 
 def _knowledge(book: Reading, known: Mapping[str, Any], first: str | None) -> Figure:
     names = known["columns"][:PARAMETERS]
-    draws = read_container(book.artefact_file(known["sha256"]))[2]["draws"][:DRAWS, :PARAMETERS]
-    before = None
+    arrays = read_container(book.artefact_file(known["sha256"]))[2]
+    draws, before = arrays["draws"][:DRAWS, :PARAMETERS], None
+    # a book of an older version does not say them
+    bounds = arrays["bounds"][:PARAMETERS].tolist() if "bounds" in arrays else None
     if first is not None and first != known["sha256"]:
         before = read_container(book.artefact_file(first))[2]["draws"][:DRAWS, :PARAMETERS]
-    return plot.corner(draws, names, prior=before, name="posterior")
+    return plot.corner(draws, names, bounds=bounds, prior=before, name="posterior")
 
 
 def _design(book: Reading, proposal: Mapping[str, Any], rows: list[dict[str, Any]]) -> Figure:

@@ -51,15 +51,22 @@ class Knowledge:
         return corner(
             self.draws[:4000],
             list(self.prior.columns),
-            prior=np.asarray(self.prior.sample_flat(4000, key=1)),
-            truth=None if truth is None else np.asarray(self.prior.flatten(truth)),
-            **options,
+            **{
+                "bounds": self.prior.bounds,
+                "prior": np.asarray(self.prior.sample_flat(4000, key=1)),
+                "truth": None if truth is None else np.asarray(self.prior.flatten(truth)),
+                **options,
+            },
         )
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What a file holds of it."""
+        """What a file holds of it; the bounds are for those who look into it without a prior."""
         prior, arrays = pack(self.prior, "prior")
-        return {"prior": prior, "told": self.told}, {**arrays, "draws": self.draws}
+        return {"prior": prior, "told": self.told}, {
+            **arrays,
+            "draws": self.draws,
+            "bounds": np.asarray(self.prior.bounds),
+        }
 
     @classmethod
     def from_state(cls, spec: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Knowledge":
