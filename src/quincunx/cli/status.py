@@ -131,7 +131,7 @@ def _facts(facts: Any) -> str:
         if isinstance(value, dict):
             # a design; what else is nested, or only a hash, says nothing in a line
             shown |= {n: _said(v) for n, v in value.items() if isinstance(v, float | list) and name == "design"}
-        elif name not in ("sha256", "data", "numbers", "columns") and value not in ([], 0, None):
+        elif name not in ("sha256", "data", "numbers", "columns", "likelihood") and value not in ([], 0, None):
             shown[name] = f"{value:.4g}" if isinstance(value, float) else value
     text = ", ".join(f"{name} {value}" for name, value in shown.items())
     return text if len(text) <= 80 else f"{text[:77]}..."
