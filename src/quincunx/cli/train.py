@@ -8,7 +8,7 @@ import typer
 from quincunx.cli.console import emit, say
 from quincunx.cli.gold import HELP_METHOD
 from quincunx.cli.options import Json, RunName, Settings
-from quincunx.errors import Interrupted, OutputNotEmpty, UsageError
+from quincunx.errors import OutputNotEmpty, UsageError
 
 
 def train(
@@ -34,6 +34,7 @@ def train(
     from quincunx.cli.settings import configured, parse_settings
     from quincunx.cli.studying import study_of
     from quincunx.cli.supply import supplied
+    from quincunx.infer.learning import no_part_training
 
     settings = parse_settings(set or [])
     found, sims = supplied(source, simulations, run)
@@ -43,10 +44,8 @@ def train(
         )
     study = study_of(found)
     chosen = configured(method or study.method, settings)
-    with progress("training") as tell:
+    with no_part_training(), progress("training") as tell:
         estimator = learn(found, sims, chosen, study.key if seed is None else seed, tell)
-    if estimator.surrogate.stopped == "interrupted":
-        raise Interrupted("training was stopped, and nothing is written")
     estimator.save(out)
     if json:
         emit({"file": str(out), "method": chosen.name, "simulations": len(sims), "notes": list(estimator.notes)})

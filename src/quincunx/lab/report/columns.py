@@ -39,8 +39,7 @@ class Columns:
             raise ShapeMismatch(f"got derived {wrong}; expected one number each of one draw; name every component")
         self.columns = [*prior.columns, *said]
         self.units = {**dict(prior.units or {}), **derived_units}
-        edges = list(zip(np.asarray(prior.low, float).tolist(), np.asarray(prior.high, float).tolist(), strict=True))
-        self.bounds = edges + [(-np.inf, np.inf)] * len(said)
+        self.bounds = prior.bounds + [(-np.inf, np.inf)] * len(said)
 
     def of(self, theta: Mapping[str, Any], what: str) -> Float[np.ndarray, "n d"]:
         """Draws by name as columns (n, d)."""
